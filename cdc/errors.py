@@ -1,0 +1,83 @@
+"""Everything that can go wrong, as one tree.
+
+    CdcError
+    ├── ConfigError              the configuration is wrong                       exit 2
+    ├── SourceError              a SQLite file could not be used                  exit 3
+    │   ├── SourceUnavailable    it is missing, unreadable or no database
+    │   ├── SourceBusy           its lock could not be had in time
+    │   ├── SourceHeld           another daemon holds it
+    │   ├── SourceReplaced       it is not the file that was replicated so far
+    │   └── CaptureRefused       a table cannot be captured faithfully
+    └── TargetError              PostgreSQL could not be used                     exit 3
+        ├── TargetUnavailable    no answer; the same call may succeed later
+        ├── TargetRefused        it answered no; trying again will not help
+        ├── PositionMoved        somebody else advanced the position meanwhile
+        └── ValueDoesNotFit      a value has no faithful form in its target column
+
+Each error says what happened in its message, and what to do about it in `hint`.
+"""
+
+from typing import ClassVar
+
+
+class CdcError(Exception):
+    """Base of all errors that are meant for the operator.
+
+    `hint` is a sentence that says what to do next, or "" where the message already does.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(CdcError):
+    """The configuration, or the command line, asks for something that is not there."""
+
+    exit_code = 2
+
+
+class SourceError(CdcError):
+    """A SQLite file could not be used."""
+
+
+class SourceUnavailable(SourceError):
+    """The file is missing, unreadable, or not a database; it may come back."""
+
+
+class SourceBusy(SourceError):
+    """The legacy system kept the file locked for longer than we were willing to wait."""
+
+
+class SourceHeld(SourceError):
+    """Another process holds the source's lock."""
+
+
+class SourceReplaced(SourceError):
+    """The file's changelog does not continue the position that the target has reached."""
+
+
+class CaptureRefused(SourceError):
+    """A table cannot be captured without losing something or harming the application."""
+
+
+class TargetError(CdcError):
+    """PostgreSQL could not be used."""
+
+
+class TargetUnavailable(TargetError):
+    """PostgreSQL did not answer. Nothing is known to have been written; try again later."""
+
+
+class TargetRefused(TargetError):
+    """PostgreSQL answered that it will not; the same request would be refused again."""
+
+
+class PositionMoved(TargetError):
+    """The position in the target is not the one that a batch started from: read it again."""
+
+
+class ValueDoesNotFit(TargetError):
+    """A value from SQLite has no faithful form in the column that it is mapped to."""

@@ -1,0 +1,16 @@
+"""The SQL of `triggers/`: beside the package in a checkout, inside it in a wheel."""
+
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+
+def _root() -> Traversable:
+    packaged = files("cdc") / "_triggers"
+    return packaged if packaged.is_dir() else files("cdc") / ".." / "triggers"
+
+
+@cache
+def load_sql(name: str) -> str:
+    """The text of one file of `triggers/`, such as `sqlite/changelog.sql`."""
+    return (_root() / name).read_text(encoding="utf-8")
