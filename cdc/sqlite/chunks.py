@@ -1,0 +1,74 @@
+"""Walking a table in chunks, each read in one short transaction together with the log's end."""
+
+from dataclasses import dataclass
+
+from cdc.schema import Row
+from cdc.sqlite.changelog import Changelog
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.names import quote
+from cdc.sqlite.order import chunk_order
+from cdc.sqlite.rows import Bound, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of a table exactly as they were when the log ended at `as_of`.
+
+    They are all the rows behind the place `after` up to the place `place`, or to the table's end
+    when `last`. Places are tuples in the table's chunk order.
+    """
+
+    rows: list[Row]
+    after: Row | None
+    place: Row | None
+    as_of: int
+    last: bool
+
+
+class ChunkReader:
+    """Reads the chunks of one table of an open file."""
+
+    def __init__(self, file: SourceFile, source: SourceTable, *, backwards: bool = False) -> None:
+        self._file = file
+        self._changelog = Changelog(file)
+        self.order = chunk_order(source)
+        table = source.table
+        own = [
+            f"_cdc_t.{c.name}" if table.rowid_key and i == 0 else f"_cdc_t.{quote(c.name)}"
+            for i, c in enumerate(table.columns)
+        ]
+        # A table walked by a rowid that is none of its columns carries it in front.
+        self._extra = 0 if self.order.by_key or source.rowid is None else 1
+        self._columns = [*self.order.terms, *own] if self._extra else own
+        self._key = table.key
+        self._rowid = source.rowid
+        self._order_by = self.order.order_by(descending=backwards)
+        self._from = f"FROM {quote(table.name)} AS _cdc_t"
+
+    def read(self, after: Row | None, bound: Bound) -> Chunk:
+        """The next chunk behind the place `after`; for use within a read transaction."""
+        as_of = self._changelog.newest()
+        found = read_rows(
+            self._file,
+            self._columns,
+            f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}",
+            after or (),
+            bound,
+        )
+        place = self._place(found.rows[-1]) if found.rows else after
+        rows = [row[self._extra :] for row in found.rows] if self._extra else found.rows
+        return Chunk(rows, after, place, as_of, found.complete)
+
+    def _place(self, row: Row) -> Row:
+        return row[:1] if self._extra else tuple(row[i] for i in self._key)
+
+    def estimated_rows(self) -> int | None:
+        """At most how many rows the table has, going by its rowids; None where it has none.
+
+        For a progress bar: counting would hold the lock for as long as the table is large.
+        """
+        if self._rowid is None:
+            return None
+        span = f"coalesce(max({self._rowid}) - min({self._rowid}) + 1, 0)"
+        return int(self._file.query(f"SELECT {span} {self._from}").get)

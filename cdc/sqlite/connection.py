@@ -1,0 +1,169 @@
+"""A connection to a live SQLite file that does no harm to the system that writes to it.
+
+Reads are short: whoever reads within `reading()` keeps an eye on the lock bound. Writes give way:
+one that meets a lock rolls back at once and tries later, because in rollback-journal mode a
+COMMIT of ours that waits would shut out the legacy system's readers.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+
+T = TypeVar("T")
+Wait = Callable[[float], object]
+"""Waits that many seconds, or less when the wait is called off."""
+
+READ_PATIENCE_MS: Final = 1000
+WRITE_PATIENCE_SECONDS: Final = 30.0
+WRITE_PAUSE_SECONDS: Final = 0.02
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn APSW's exceptions into ours, with what an operator can do about each."""
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError) as error:
+        raise SourceBusy(f"{path} is locked by another process ({error}).") from error
+    except apsw.NotADBError as error:
+        raise SourceUnavailable(
+            f"{path} is not a SQLite database.", hint="Correct the source's path."
+        ) from error
+    except apsw.CantOpenError as error:
+        raise SourceUnavailable(
+            f"{path} cannot be opened ({error}).",
+            hint="Check that the file exists and that this user may read and write it.",
+        ) from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError) as error:
+        raise SourceUnavailable(
+            f"{path} cannot be written ({error}).",
+            hint="Capture adds triggers to the file: let this user write the file and its folder.",
+        ) from error
+    except (apsw.CorruptError, apsw.IOError, apsw.FullError) as error:
+        raise SourceUnavailable(
+            f"{path} cannot be used ({error}).",
+            hint="Check the disk, and the file with PRAGMA integrity_check.",
+        ) from error
+    except apsw.Error as error:
+        raise SourceError(f"{path}: {error}.") from error
+
+
+def check_is_file(path: Path) -> None:
+    """Raise SourceUnavailable unless there is a file at `path`."""
+    if not path.exists():
+        raise SourceUnavailable(
+            f"{path} does not exist.", hint="Correct the source's path, or bring the file back."
+        )
+    if not path.is_file():
+        raise SourceUnavailable(f"{path} is not a file.", hint="Correct the source's path.")
+
+
+class SourceFile:
+    """One open SQLite file. For one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        check_is_file(path)
+        self.path = path
+        with translated(path):
+            # Never CREATE: a missing file must stay missing, not become an empty database.
+            self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                self._configure()
+            except BaseException:
+                self._connection.close()
+                raise
+        status = path.stat()
+        self._identity = (status.st_dev, status.st_ino)
+
+    def _configure(self) -> None:
+        connection = self._connection
+        connection.set_busy_timeout(READ_PATIENCE_MS)
+        # Neither closing nor committing may make us checkpoint the legacy system's WAL.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.wal_autocheckpoint(0)
+        # The first statement that reads is the one that finds out whether this is a database.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        if connection.readonly("main"):
+            raise apsw.ReadOnlyError("the file is read-only for this user")
+
+    def close(self) -> None:
+        """Close; harmless when closed already."""
+        self._connection.close()
+
+    def __enter__(self) -> "SourceFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the path now names another file than the one that is open, or none."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return True
+        return (status.st_dev, status.st_ino) != self._identity
+
+    @property
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed; costs nearly nothing."""
+        with translated(self.path):
+            return int(self._connection.pragma("data_version"))
+
+    @property
+    def schema_version(self) -> int:
+        """SQLite's schema cookie; meaningful for a set of reads only within one transaction."""
+        return int(self._connection.pragma("schema_version"))
+
+    def query(self, sql: str, bindings: tuple[Any, ...] = ()) -> apsw.Cursor:
+        """Run a statement; within `reading()` or `writing()` for anything that must agree."""
+        return self._connection.execute(sql, bindings)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One read transaction: all that is read within is of one moment."""
+        with translated(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def write(self, work: Callable[[], T], *, wait: Wait = time.sleep) -> T:
+        """Run `work` in one write transaction, again from its start while the file is busy.
+
+        Raises SourceBusy when the legacy system left no gap for WRITE_PATIENCE_SECONDS.
+        """
+        give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
+        while True:
+            try:
+                with translated(self.path):
+                    return self._write_once(work)
+            except SourceBusy:
+                if time.monotonic() > give_up:
+                    raise
+                wait(WRITE_PAUSE_SECONDS * (0.5 + random.random()))
+
+    def _write_once(self, work: Callable[[], T]) -> T:
+        connection = self._connection
+        connection.set_busy_timeout(0)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work()
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+        finally:
+            connection.set_busy_timeout(READ_PATIENCE_MS)

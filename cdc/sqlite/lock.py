@@ -1,0 +1,119 @@
+"""The source's lock: a file beside the SQLite file that one process at a time holds.
+
+It is a separate file because SQLite's own locks are POSIX locks on the database file, which any
+`close()` of that file in this process would drop.
+"""
+
+import fcntl
+import getpass
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from cdc.errors import SourceHeld, SourceUnavailable
+
+SUFFIX: Final = ".cdc-lock"
+ATTEMPTS: Final = 10
+ATTEMPT_SECONDS: Final = 0.05
+"""Whoever only asks for the holder has the lock for an instant; so one refusal means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a source: `command` says as what, `since` is ISO time in UTC."""
+
+    pid: int
+    host: str
+    user: str
+    command: str
+    target: str
+    since: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.command} (process {self.pid} of {self.user} on {self.host}, since {self.since},"
+            f" feeding {self.target})"
+        )
+
+
+class SourceLock:
+    """The held lock of one source. It ends with the process, however that ends."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, database: Path, *, command: str, target: str) -> "SourceLock":
+        """Take the lock. Raises SourceHeld, naming the holder, when another process has it."""
+        path = lock_path(database)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(ATTEMPT_SECONDS)
+            lock = cls._try(path)
+            if lock is not None:
+                lock._describe(command, target)
+                return lock
+        raise SourceHeld(
+            f"{database} is held by {holder(database) or 'another process'}.",
+            hint="Stop that process first; only one may replicate a file.",
+        )
+
+    @classmethod
+    def _try(cls, path: Path) -> "SourceLock | None":
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise SourceUnavailable(
+                f"{path} cannot be written ({error.strerror}).",
+                hint="Let this user write the folder of the SQLite file.",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder may have removed the file between our open and our lock.
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return cls(path, descriptor)
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(descriptor)
+        return None
+
+    def _describe(self, command: str, target: str) -> None:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        mine = Holder(os.getpid(), socket.gethostname(), getpass.getuser(), command, target, since)
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, orjson.dumps(mine), 0)
+
+    def release(self) -> None:
+        """Give the lock back; harmless when that is done already."""
+        if self._descriptor >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def lock_path(database: Path) -> Path:
+    """Where the lock of a SQLite file lies."""
+    return database.with_name(database.name + SUFFIX)
+
+
+def holder(database: Path) -> Holder | None:
+    """Who holds a source at this moment, or None."""
+    try:
+        descriptor = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 4096, 0)
+        return Holder(**orjson.loads(text)) if text else None
+    finally:
+        os.close(descriptor)
+    return None

@@ -1,0 +1,54 @@
+"""The order in which a table is walked in chunks, each found again from where the last one ended."""
+
+from dataclasses import dataclass
+
+from cdc.schema import Row
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.names import quote
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOrder:
+    """The columns to walk by: `terms` are SQL on `_cdc_t`, `by_key` says whether they are the key.
+
+    A place in the order is the tuple of their values in the last row seen, or None before the
+    first row.
+    """
+
+    terms: tuple[str, ...]
+    by_key: bool
+
+    def order_by(self, *, descending: bool = False) -> str:
+        """The ORDER BY list."""
+        return ", ".join(f"{term} DESC" for term in self.terms) if descending else self._row
+
+    @property
+    def _row(self) -> str:
+        return ", ".join(self.terms)
+
+    def after(self, place: Row | None) -> str:
+        """The condition, with its bindings in order, for the rows behind `place`."""
+        return "1" if place is None else f"({self._row}) > ({self._marks()})"
+
+    def up_to(self) -> str:
+        """The condition for the rows before a place, and the row at it."""
+        return f"({self._row}) <= ({self._marks()})"
+
+    def _marks(self) -> str:
+        return ", ".join("?" for _ in self.terms)
+
+
+def chunk_order(source: SourceTable) -> ChunkOrder:
+    """By key, so that chunks are key ranges on both sides; by rowid where the key sorts loosely.
+
+    A key under NOCASE or RTRIM leaves the order among equal keys open for PostgreSQL, whose text
+    keys sort by bytes. A table WITHOUT ROWID has no other order than its key's.
+    """
+    table = source.table
+    exact = all(column.collation == "BINARY" for column in table.key_columns)
+    if source.rowid is not None and (table.integer_key or not exact):
+        return ChunkOrder((f"_cdc_t.{source.rowid}",), by_key=table.integer_key)
+    terms = tuple(
+        f"_cdc_t.{quote(column.name)} COLLATE {column.collation}" for column in table.key_columns
+    )
+    return ChunkOrder(terms, by_key=exact)

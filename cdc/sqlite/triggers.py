@@ -1,0 +1,219 @@
+"""Rendering the capture triggers and the mirror of one table from the templates of `triggers/`.
+
+The templates explain each statement. Three rules hold for everything that is rendered here,
+because it runs inside the application's own statements and its own SQLite library:
+
+- The table goes by the alias `_cdc_t` wherever rows are read, so that a table called `NEW` or
+  `OLD` does not hide the trigger's own; every column is qualified, so that none can turn into a
+  string literal.
+- No statement can fail: the changelog has no constraints, and the mirror's key is guarded.
+- Nothing is newer than SQLite 3.8.2 (WITHOUT ROWID), and the clock is the only function that
+  could differ between versions.
+"""
+
+from dataclasses import dataclass
+
+from cdc.event import Op
+from cdc.resources import load_sql
+from cdc.schema import Column
+from cdc.sqlite.introspect import SourceTable, UniqueSet, UniqueTerm
+from cdc.sqlite.names import OWN_PREFIX, quote
+
+ROW = "_cdc_t"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSql:
+    """What captures one table: `mirror` and `indexes` are DDL, `triggers` maps name to DDL.
+
+    `mirror` is the DDL of the mirror and its indexes, empty where no row can be evicted by another
+    key's row. `fill`, None then too, writes the entries that the mirror lacks for the rows that
+    meet a condition to be added to it, on columns of `_cdc_t`.
+    """
+
+    triggers: dict[str, str]
+    mirror: tuple[str, ...]
+    fill: str | None
+
+
+def _template(name: str, values: dict[str, str]) -> str:
+    lines = load_sql(f"sqlite/{name}.sql").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("--")).format_map(values)
+
+
+class _Renderer:
+    """The pieces of SQL for one table."""
+
+    def __init__(self, source: SourceTable, layout: int) -> None:
+        self.source = source
+        self.table = source.table
+        self.layout = layout
+        self.mirror = mirror_name(layout)
+        self.values = {
+            "table": quote(source.name),
+            "layout": str(layout),
+            "mirror": self.mirror,
+            "values": ", ".join(f"v{i}" for i in range(len(self.table.columns))),
+            "columns": ", ".join(self._column(ROW, c) for c in self.table.columns),
+            "key_values": ", ".join(f"v{i}" for i in self.table.key),
+            "key_columns": ", ".join(self._column(ROW, c) for c in self.table.key_columns),
+            "old_key": ", ".join(self._column("OLD", c) for c in self.table.key_columns),
+            "is_new_key": self._matches(self._of("NEW")),
+            "is_old_key": self._matches(self._of("OLD")),
+            **self._mirror_values(),
+        }
+
+    def _mirror_values(self) -> dict[str, str]:
+        keys = [f"k{i}" for i in range(len(self.table.key))]
+        unique = [
+            (f"u{s}_{t}", term, unique_set)
+            for s, unique_set in enumerate(self.source.unique_sets)
+            for t, term in enumerate(unique_set.terms)
+        ]
+        here = [f"{self.mirror}.{key}" for key in keys]
+        there = [f"_cdc_m.{key}" for key in keys]
+        row_values = [self._on_row(term, unique_set) for _, term, unique_set in unique]
+        nullable = [c for c in self.table.key_columns if self._nullable(c)]
+        return {
+            "key": ", ".join(keys),
+            "unique": ", ".join(f"{name} COLLATE {term.collation}" for name, term, _ in unique),
+            "mirror_columns": ", ".join([*keys, *(name for name, _, _ in unique)]),
+            "mirror_key": ", ".join(there),
+            "unique_values": ", ".join(row_values),
+            "is_mirror_key": self._matches(there),
+            "is_mirror_key_unaliased": self._matches(here),
+            "is_row_mirror_key": self._equal(there, self._of(ROW)),
+            "is_new_mirror_key": self._equal(here, self._of("NEW")),
+            "is_old_mirror_key": self._equal(here, self._of("OLD")),
+            "same_values": " AND ".join(
+                f"{self.mirror}.{name} IS {value}"
+                for (name, _, _), value in zip(unique, row_values, strict=True)
+            ),
+            "key_not_null": "".join(f" AND {self._column(ROW, c)} IS NOT NULL" for c in nullable),
+        }
+
+    def _is_rowid(self, column: Column) -> bool:
+        return self.table.rowid_key and column is self.table.columns[0]
+
+    def _name(self, column: Column) -> str:
+        # The rowid that stands in for a key goes by a keyword, not by a column's name.
+        return column.name if self._is_rowid(column) else quote(column.name)
+
+    def _column(self, owner: str, column: Column) -> str:
+        return f"{owner}.{self._name(column)}"
+
+    def _of(self, owner: str) -> list[str]:
+        return [self._column(owner, c) for c in self.table.key_columns]
+
+    def _nullable(self, column: Column) -> bool:
+        return not (column.not_null or self.table.integer_key)
+
+    def _matches(self, values: list[str]) -> str:
+        """The condition that the row `_cdc_t` has exactly this key.
+
+        It first compares as the key's index does, so that the index is used, and then byte for
+        byte: 'abc' and 'ABC' under NOCASE, or 1 and 1.0 in a column without a type, are one key to
+        SQLite and two to PostgreSQL.
+        """
+        conditions: list[str] = []
+        for column, value in zip(self.table.key_columns, values, strict=True):
+            own = self._column(ROW, column)
+            equals = "IS" if self._nullable(column) else "="
+            if self.table.integer_key:
+                conditions.append(f"{own} = {value}")
+                continue
+            conditions.append(f"{own} COLLATE {column.collation} {equals} {value}")
+            if column.collation != "BINARY":
+                conditions.append(f"{own} COLLATE BINARY {equals} {value}")
+            if column.affinity == "BLOB":
+                conditions.append(f"typeof({own}) = typeof({value})")
+        return " AND ".join(conditions)
+
+    @staticmethod
+    def _equal(left: list[str], right: list[str]) -> str:
+        return " AND ".join(f"{a} = {b}" for a, b in zip(left, right, strict=True))
+
+    def _on_row(self, term: UniqueTerm, unique_set: UniqueSet) -> str:
+        value = f"({term.expression})" if term.expression else f"{ROW}.{self._term_column(term)}"
+        predicate = unique_set.predicate
+        return f"CASE WHEN ({predicate}) THEN {value} END" if predicate else value
+
+    def _on_new(self, term: UniqueTerm) -> str:
+        if term.expression is None:
+            return f"NEW.{self._term_column(term)}"
+        columns = [c for c in self.table.columns if not self._is_rowid(c)]
+        row = ", ".join(f"NEW.{quote(c.name)} AS {quote(c.name)}" for c in columns)
+        return f"(SELECT ({term.expression}) FROM (SELECT {row}) AS {quote(self.table.name)})"
+
+    def _term_column(self, term: UniqueTerm) -> str:
+        assert term.column is not None
+        return term.column if term.column == self.source.rowid else quote(term.column)
+
+    def piece(self, template: str, **more: str) -> str:
+        return _template(template, {**self.values, **more})
+
+    def evicted(self) -> str:
+        pieces = []
+        for s, unique_set in enumerate(self.source.unique_sets):
+            terms = [(f"u{s}_{t}", self._on_new(term)) for t, term in enumerate(unique_set.terms)]
+            pieces.append(
+                self.piece(
+                    "log_evicted",
+                    has_new_values=" AND ".join(f"_cdc_m.{name} = {new}" for name, new in terms),
+                    has_new_values_unaliased=" AND ".join(
+                        f"{self.mirror}.{name} = {new}" for name, new in terms
+                    ),
+                )
+            )
+        return "".join(pieces)
+
+    def gone(self, op: str) -> str:
+        forget = self.piece("mirror_forget") if self.source.unique_sets else ""
+        return self.piece("log_gone", op=op) + forget
+
+    def remembered(self) -> str:
+        return self.piece("mirror_remember") if self.source.unique_sets else ""
+
+    def trigger(self, event: str, **pieces: str) -> tuple[str, str]:
+        name = f"_cdc_{self.layout}_{event}"
+        return name, self.piece(f"after_{event}", trigger=name, **pieces).strip().rstrip(";")
+
+    def mirror_ddl(self) -> tuple[str, ...]:
+        if not self.source.unique_sets:
+            return ()
+        indexes = (
+            f"CREATE INDEX {self.mirror}_{s} ON {self.mirror}"
+            f" ({', '.join(f'u{s}_{t}' for t in range(len(unique_set.terms)))})"
+            for s, unique_set in enumerate(self.source.unique_sets)
+        )
+        return (self.piece("mirror"), *indexes)
+
+
+def mirror_name(layout: int) -> str:
+    """The name of the mirror that belongs to the capture with this layout."""
+    return f"{OWN_PREFIX}mirror_{layout}"
+
+
+def render(source: SourceTable, layout: int) -> CaptureSql:
+    """All the SQL that captures `source` under the layout with this id."""
+    sql = _Renderer(source, layout)
+    triggers = dict(
+        (
+            sql.trigger(
+                "insert",
+                evicted=sql.evicted(),
+                mirrored=sql.remembered(),
+                image=sql.piece("log_image", op=Op.INSERT),
+            ),
+            sql.trigger(
+                "update",
+                evicted=sql.evicted(),
+                gone=sql.gone(Op.REKEY),
+                mirrored=sql.remembered(),
+                image=sql.piece("log_image", op=Op.UPDATE),
+            ),
+            sql.trigger("delete", gone=sql.gone(Op.DELETE)),
+        )
+    )
+    fill = sql.piece("mirror_fill").rstrip() if source.unique_sets else None
+    return CaptureSql(triggers, sql.mirror_ddl(), fill)
