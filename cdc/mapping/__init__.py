@@ -1,0 +1,1 @@
+"""How one value crosses from SQLite to PostgreSQL."""

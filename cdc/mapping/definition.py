@@ -1,0 +1,34 @@
+"""A table's mapping as JSON: decided once, when its target is made, and kept with the target."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.types import TYPES, TargetType
+from cdc.schema import Table
+
+
+def dump(table: MappedTable, layout: int) -> dict[str, Any]:
+    """What is kept: the layout whose events the table takes, and its columns in order."""
+    return {
+        "layout": layout,
+        "columns": [{"name": c.name, "type": c.type.name} for c in table.columns],
+    }
+
+
+def load(
+    definition: Mapping[str, Any], source: Table, layout: int, schema: str, name: str
+) -> MappedTable | None:
+    """The mapping that was kept, or None where it was for another layout or is not understood."""
+    kept = definition["columns"]
+    known = all(column["type"] in TYPES for column in kept)
+    if definition["layout"] != layout or len(kept) != len(source.columns) or not known:
+        return None
+    columns = tuple(TargetColumn(c["name"], TYPES[c["type"]]) for c in kept)
+    return MappedTable(source, schema, name, columns)
+
+
+def agrees(table: MappedTable, overrides: Mapping[str, TargetType]) -> bool:
+    """Whether the mapping has every type that the configuration asks for, by source column."""
+    types = {c.name: t.type for c, t in zip(table.source.columns, table.columns, strict=True)}
+    return all(types[name] is wanted for name, wanted in overrides.items())
