@@ -1,0 +1,1 @@
+"""The ways from a SQLite file to PostgreSQL: the copy, then the tail. Only this package knows both."""

@@ -1,0 +1,63 @@
+"""From consecutive events to what they change: the last event of each key.
+
+Within one target transaction the order of events for different keys does not matter.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
+from typing import Any
+
+from cdc.event import LAYOUT, OP, ORIGIN, REVERSE_FLOW, VALUES, Event, Op
+from cdc.mapping.table import MappedTable
+from cdc.mapping.types import LITERAL
+from cdc.postgres.apply import TableChanges
+
+
+class Compactor:
+    """Compacts batches for a fixed set of tables, given by the layout that their events carry.
+
+    Events of other layouts are passed over: they belong to a capture that has ended, and the copy
+    that followed it holds what they said.
+    """
+
+    def __init__(self, tables: Mapping[int, MappedTable]) -> None:
+        self._tables = tables
+        self._identities = {layout: _identity(table) for layout, table in tables.items()}
+
+    def compact(self, events: Iterable[Event]) -> list[tuple[MappedTable, TableChanges]]:
+        """The changes of each table that the events touch."""
+        latest: dict[int, dict[Any, Event]] = {layout: {} for layout in self._tables}
+        identities = self._identities
+        for event in events:
+            layout = event[LAYOUT]
+            if layout in identities and event[ORIGIN] != REVERSE_FLOW:
+                latest[layout][identities[layout](event)] = event
+        return [
+            (self._tables[layout], _changes(self._tables[layout], last.values()))
+            for layout, last in latest.items()
+            if last
+        ]
+
+
+def _changes(table: MappedTable, events: Iterable[Event]) -> TableChanges:
+    changes = TableChanges()
+    end = VALUES + len(table.columns)
+    key = [VALUES + i for i in table.key]
+    gone = Op.GONE
+    for event in events:
+        if event[OP] in gone:
+            changes.deletes.append(tuple(event[i] for i in key))
+        else:
+            changes.upserts.append(event[VALUES:end])
+    return changes
+
+
+def _identity(table: MappedTable) -> Callable[[Event], Any]:
+    """What makes two events speak of the same row of the target.
+
+    Python's equality is PostgreSQL's for every type but a literal, where 1 and 1.0 are two.
+    """
+    positions = [VALUES + i for i in table.key]
+    if any(column.type is LITERAL for column in table.key_columns):
+        return lambda event: tuple((type(event[i]), event[i]) for i in positions)
+    return itemgetter(*positions)

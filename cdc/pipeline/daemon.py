@@ -1,0 +1,105 @@
+"""All sources at once: opened one after another, then a thread for each, until told to stop."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cdc.config import Config
+from cdc.pipeline.housekeeping import Housekeeping
+from cdc.pipeline.progress import SourceProgress
+from cdc.pipeline.stop import Alarm, Stop
+from cdc.pipeline.wakeup import Watch
+from cdc.pipeline.worker import SourceWorker
+from cdc.postgres.connection import Target
+from cdc.sqlite import surroundings
+from cdc.sqlite.connection import check_is_file
+from cdc.sqlite.lock import SourceLock
+
+SHOW_SECONDS: Final = 0.5
+
+
+class Daemon:
+    """Replicates every source of a configuration to one target.
+
+    `open` takes the locks and checks everything, so that whatever is wrong at the start is
+    raised there and then; `run` returns when it was stopped or when nothing is left to do.
+    """
+
+    def __init__(self, config: Config, target: Target, stop: Stop) -> None:
+        self._config = config
+        self._target = target
+        self._stop = stop
+        self._locks: list[SourceLock] = []
+        self._workers: list[SourceWorker] = []
+        self._watch = Watch()
+
+    @property
+    def progress(self) -> list[SourceProgress]:
+        """What each source is doing, in the order of the configuration."""
+        return [worker.progress for worker in self._workers]
+
+    def open(self) -> None:
+        """Take the lock of every source and open it. Raises CdcError; then nothing is held."""
+        try:
+            for source in self._config.sources:
+                self._lock(source.path)
+            for source in self._config.sources:
+                bell = Alarm()
+                worker = SourceWorker(self._config, source, self._target, self._stop, bell)
+                self._workers.append(worker)
+                worker.open()
+                self._watch.add(source.path, bell.ring)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(
+        self, *, until_caught_up: bool = False, show: Callable[[], None] = lambda: None
+    ) -> None:
+        """Replicate. `show` is called about twice a second, from this thread.
+
+        Raises a source's error when one had halted by the end.
+        """
+        threads = [
+            threading.Thread(
+                target=worker.run,
+                kwargs={"until_caught_up": until_caught_up},
+                name=f"cdc-{worker.source.name}",
+            )
+            for worker in self._workers
+        ]
+        housekeeping = Housekeeping(self._config, self._target)
+        self._watch.start()
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    show()
+                    housekeeping.when_due()
+                    thread.join(SHOW_SECONDS)
+        finally:
+            self._stop.ask()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+            show()
+            self.close()
+        for progress in self.progress:
+            if progress.error is not None:
+                raise progress.error
+
+    def close(self) -> None:
+        """Let go of everything; harmless when that is done already."""
+        self._watch.stop()
+        for worker in self._workers:
+            worker.close()
+        for lock in self._locks:
+            lock.release()
+
+    def _lock(self, path: Path) -> None:
+        check_is_file(path)
+        surroundings.check_owner(path)
+        target = self._target.description
+        self._locks.append(SourceLock.acquire(path, command="cdc run", target=target))

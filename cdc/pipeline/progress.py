@@ -1,0 +1,55 @@
+"""What each source is doing at this moment, for whoever shows it.
+
+One thread writes each value and others only read, so there are no locks.
+"""
+
+import enum
+import time
+from dataclasses import dataclass, field
+
+from cdc.event import unix_seconds
+
+
+class SourceState(enum.StrEnum):
+    """The state of a source's replication, as `status` and `lag` print it."""
+
+    STARTING = "starting"
+    COPYING = "copying"
+    TAILING = "tailing"
+    WAITING = "waiting"  # for PostgreSQL, or for the file; trying again by itself
+    HALTED = "halted"  # by something that needs a decision
+    STOPPED = "stopped"
+
+
+@dataclass(slots=True)
+class TableProgress:
+    """The copy of one table; `expected` is an upper bound on its rows, None where unknown."""
+
+    copied: int = 0
+    expected: int | None = None
+    done: bool = False
+
+
+@dataclass(slots=True)
+class SourceProgress:
+    """One source. `events` counts those applied since the start, `delay` is the time in seconds
+    from the oldest event of the last batch to its being applied.
+    """
+
+    name: str
+    state: SourceState = SourceState.STARTING
+    message: str = ""
+    captured_seq: int = 0
+    applied_seq: int = 0
+    events: int = 0
+    delay: float = 0.0
+    tables: dict[str, TableProgress] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    def applied(self, seq: int, events: int, oldest_at: float | None) -> None:
+        """Take note of a batch that was committed."""
+        self.applied_seq = seq
+        self.captured_seq = max(self.captured_seq, seq)
+        self.events += events
+        if oldest_at is not None:
+            self.delay = max(0.0, time.time() - unix_seconds(oldest_at))

@@ -1,0 +1,151 @@
+"""One source, opened: its file verified and captured, its tables and its position in the target.
+
+A session is good for as long as nothing beneath it moves. When the file's schema changes, the file
+is replaced, or the target's position is not the expected one, it ends, and the next one finds out
+what is true by the same checks.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cdc.config import Config, SourceConfig
+from cdc.errors import CdcError
+from cdc.logs import fields
+from cdc.pipeline import identity
+from cdc.pipeline.batch import Compactor
+from cdc.pipeline.stop import Stop
+from cdc.pipeline.tables import ReplicatedTable, prepare_tables
+from cdc.postgres import state
+from cdc.postgres.connection import Target
+from cdc.postgres.gate import read_gate
+from cdc.sqlite import capture, introspect, surroundings
+from cdc.sqlite.capture import Finding
+from cdc.sqlite.changelog import Changelog
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.log import Position
+
+log = logging.getLogger(__name__)
+
+
+class SessionEnded(CdcError):
+    """Something moved beneath the session; a new one will take it into account."""
+
+
+class Session:
+    """An open source, ready to be replicated. For one thread at a time."""
+
+    def __init__(
+        self,
+        file: SourceFile,
+        *,
+        position: Position,
+        epoch: int,
+        tables: list[ReplicatedTable],
+        schema_version: int,
+    ) -> None:
+        self.file = file
+        self.position = position
+        self.epoch = epoch
+        self.tables = tables
+        self.changelog = Changelog(file)
+        self.compactor = Compactor({t.layout: t.mapped for t in tables})
+        self._schema_version = schema_version
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A read transaction of the file, as long as its schema is the one that we know."""
+        with self.file.reading():
+            if self.file.schema_version != self._schema_version:
+                raise SessionEnded(f"The schema of {self.file.path} changed.")
+            yield
+
+    def check_file(self) -> None:
+        """Raise SessionEnded when the path names another file by now."""
+        if self.file.replaced:
+            raise SessionEnded(f"{self.file.path} was moved or replaced.")
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def open_session(config: Config, source: SourceConfig, target: Target, stop: Stop) -> Session:
+    """Open a source and bring both its sides into order; every start goes through here.
+
+    Raises what the checks find: a SourceError or a TargetError that says what to do.
+    """
+    with target.lease() as conn:
+        # PostgreSQL first: while it is away, each attempt leaves the file alone.
+        target_id = state.install(conn)
+        epoch = read_gate(conn).epoch
+        known = state.source(conn, source.name)
+        tables = state.captured_tables(conn, source.name)
+        file = SourceFile(source.path)
+        try:
+            surroundings.check_owner(source.path)
+            surroundings.check_disk(source.path, config.replication.min_free_disk_mb)
+            surroundings.check_file_system(file)
+            identity.check(file, source, known, target_id.id)
+            wanted = _wanted_tables(file, source)
+            renew = _renumbered(file, tables)
+            found = capture.install(file, wanted, renew=renew, wait=stop.wait)
+            _report(source, found)
+            capture.fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
+            position = identity.register(conn, file, source, known, target_id.id)
+            with file.reading():
+                schema_version = file.schema_version
+                captured = capture.captured(file)
+            prepared = prepare_tables(
+                conn,
+                file,
+                source,
+                captured,
+                schema=config.target_schema(source),
+                schema_version=schema_version,
+                seq=position.seq,
+            )
+            return Session(
+                file,
+                position=position,
+                epoch=epoch,
+                tables=prepared,
+                schema_version=schema_version,
+            )
+        except BaseException:
+            file.close()
+            raise
+
+
+def _wanted_tables(file: SourceFile, source: SourceConfig) -> list[str]:
+    with file.reading():
+        return [name for name in introspect.table_names(file) if source.captures(name)]
+
+
+def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]:
+    """Tables without a key whose rowids a VACUUM may have renumbered since they were copied.
+
+    VACUUM fires no trigger, but like any change of the schema it moves schema_version.
+    """
+    with file.reading():
+        now = file.schema_version
+    return {
+        t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)
+    }
+
+
+def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
+    for table, finding in found.items():
+        if finding is Finding.HOLE:
+            log.warning(
+                "The capture of table %s had a gap (a trigger or an index changed, or its rowids"
+                " moved): the table is copied again.",
+                table,
+                extra=fields("capture_hole", source=source.name, table=table),
+            )
+        elif finding is not Finding.INTACT:
+            log.info(
+                "Capture of table %s: %s.",
+                table,
+                finding.value,
+                extra=fields("capture_" + finding.value, source=source.name, table=table),
+            )

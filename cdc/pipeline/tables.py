@@ -1,0 +1,205 @@
+"""The target tables of a source: mapped, made where they are missing, and how far each is."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cdc.config import SourceConfig
+from cdc.errors import ConfigError
+from cdc.logs import fields
+from cdc.mapping import definition
+from cdc.mapping.defaults import choose_all, natural_type
+from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.types import LITERAL, TYPES, TargetType
+from cdc.postgres import state, tables
+from cdc.postgres.connection import Connection
+from cdc.postgres.identifiers import target_identifier, target_identifiers
+from cdc.schema import Row
+from cdc.sqlite.capture import Captured
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.order import chunk_order
+from cdc.sqlite.rows import Bound
+from cdc.sqlite.sample import sample
+
+log = logging.getLogger(__name__)
+
+SAMPLE: Final = Bound(seconds=0.01, rows=1000)
+
+
+@dataclass(slots=True)
+class ReplicatedTable:
+    """A captured table and its target. `copied` counts the rows of the copy, which stands at
+    `place` (None before its start) until `live`. `fresh` says that the target was empty when the
+    copy began; otherwise each chunk has to be made equal.
+    """
+
+    source: SourceTable
+    layout: int
+    mapped: MappedTable
+    live: bool
+    place: Row | None
+    copied: int
+    fresh: bool
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+def prepare_tables(
+    conn: Connection,
+    file: SourceFile,
+    source: SourceConfig,
+    captured: list[Captured],
+    *,
+    schema: str,
+    schema_version: int,
+    seq: int,
+) -> list[ReplicatedTable]:
+    """Map every captured table to the target's `schema`, and make the targets that are missing or
+    were made for a capture that has ended. `schema_version` and `seq` say where the file and the
+    target stand.
+    """
+    _check_overrides(source, captured)
+    known = {t.name: t for t in state.captured_tables(conn, source.name)}
+    prepared = []
+    for capture in captured:
+        overrides = _overrides(source, capture.source)
+        existing = known.get(capture.name)
+        kept = _kept(existing, capture) if existing is not None else None
+        if existing is not None and kept is not None and definition.agrees(kept, overrides):
+            prepared.append(_resumed(existing, kept, capture))
+            continue
+        mapped = _map(file, source, capture.source, overrides, schema)
+        resync = existing is not None and _can_resync(existing, mapped, capture)
+        made_for = definition.dump(mapped, capture.layout) | {"fresh": not resync}
+        if capture.source.table.rowid_key:
+            made_for["rowids_as_of"] = schema_version
+            _warn_of_rowids(source, capture)
+        if resync:
+            state.restart_copy(
+                conn, source.name, capture.name, definition=made_for, since_seq=seq
+            )
+        else:
+            tables.recreate_table(conn, source.name, mapped, definition=made_for, since_seq=seq)
+        prepared.append(
+            ReplicatedTable(
+                capture.source,
+                capture.layout,
+                mapped,
+                live=False,
+                place=None,
+                copied=0,
+                fresh=not resync,
+            )
+        )
+    return prepared
+
+
+def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Captured) -> bool:
+    """Whether the rows in the target may stay until the chunks of the new copy reach them.
+
+    They may where the target has the same columns, and a chunk is a range of keys that PostgreSQL
+    orders as SQLite does.
+    """
+    same = (existing.target_schema, existing.target_name) == (mapped.schema, mapped.name)
+    columns = definition.dump(mapped, capture.layout)["columns"]
+    ordered = all(column.type is not LITERAL for column in mapped.key_columns)
+    return (
+        same
+        and ordered
+        and existing.definition["columns"] == columns
+        and chunk_order(capture.source).by_key
+    )
+
+
+def _kept(existing: state.CapturedTable, capture: Captured) -> MappedTable | None:
+    return definition.load(
+        existing.definition,
+        capture.source.table,
+        capture.layout,
+        existing.target_schema,
+        existing.target_name,
+    )
+
+
+def _resumed(
+    existing: state.CapturedTable, kept: MappedTable, capture: Captured
+) -> ReplicatedTable:
+    return ReplicatedTable(
+        capture.source,
+        capture.layout,
+        kept,
+        live=existing.state == "live",
+        place=existing.last_key,
+        copied=existing.copied_rows,
+        fresh=existing.definition["fresh"],
+    )
+
+
+def _map(
+    file: SourceFile,
+    config: SourceConfig,
+    source: SourceTable,
+    overrides: Mapping[str, TargetType],
+    schema: str,
+) -> MappedTable:
+    table = source.table
+    with file.reading():
+        rows = sample(file, source, SAMPLE)
+    chosen = choose_all(table.columns, rows)
+    types = [overrides.get(c.name, t) for c, t in zip(table.columns, chosen, strict=True)]
+    for column, type_ in zip(table.columns, types, strict=True):
+        if type_ is not natural_type(column) and column.name not in overrides and column.declared:
+            log.info(
+                "Column %s of table %s is declared %s but holds other values: it becomes %s.",
+                column.name,
+                table.name,
+                column.declared,
+                type_.name,
+                extra=fields("type_widened", source=config.name, table=table.name),
+            )
+    names = target_identifiers([c.name for c in table.columns])
+    columns = tuple(TargetColumn(n, t) for n, t in zip(names, types, strict=True))
+    return MappedTable(table, schema, target_identifier(table.name), columns)
+
+
+def _overrides(config: SourceConfig, source: SourceTable) -> dict[str, TargetType]:
+    names = {c.name.lower(): c.name for c in source.table.columns}
+    wanted = next(
+        (t for name, t in config.tables.items() if name.lower() == source.name.lower()), None
+    )
+    if wanted is None:
+        return {}
+    for column in wanted.columns:
+        if column.lower() not in names:
+            raise ConfigError(
+                f"Source {config.name}: table {source.name} has no column {column!r}.",
+                hint=f"Its columns are {', '.join(names.values())}.",
+            )
+    return {names[column.lower()]: TYPES[c.type] for column, c in wanted.columns.items()}
+
+
+def _check_overrides(config: SourceConfig, captured: list[Captured]) -> None:
+    names = {c.name.lower() for c in captured}
+    for table in config.tables:
+        if table.lower() not in names:
+            raise ConfigError(
+                f"Source {config.name}: {config.path} has no captured table {table!r}.",
+                hint=f"Its captured tables are {', '.join(sorted(names)) or 'none'}.",
+            )
+
+
+def _warn_of_rowids(config: SourceConfig, capture: Captured) -> None:
+    log.warning(
+        "Table %s has no key: its rows are told apart by their rowid, in the target's column %s."
+        " A VACUUM may renumber them; then the table is copied again. Give it a PRIMARY KEY, or"
+        " exclude it, if you do not want that.",
+        capture.name,
+        capture.source.table.columns[0].name,
+        extra=fields("table_without_key", source=config.name, table=capture.name),
+    )
+
+

@@ -1,0 +1,166 @@
+"""The thread of one source: it replicates until it is told to stop, whatever happens around it."""
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
+from tenacity.nap import sleep_using_event
+from tenacity.wait import wait_random_exponential
+
+from cdc.config import Config, SourceConfig
+from cdc.errors import CdcError, PositionMoved, SourceBusy, SourceUnavailable, TargetUnavailable
+from cdc.logs import fields
+from cdc.pipeline.progress import SourceProgress, SourceState
+from cdc.pipeline.replicate import Replication
+from cdc.pipeline.session import SessionEnded, open_session
+from cdc.pipeline.stop import Alarm, Stop
+from cdc.postgres import state
+from cdc.postgres.connection import Target
+
+log = logging.getLogger(__name__)
+
+PASSING: Final = (TargetUnavailable, PositionMoved, SourceBusy, SourceUnavailable, SessionEnded)
+"""What may mend itself: tried again for as long as it takes."""
+
+LONGEST_RETRY_SECONDS: Final = 5.0
+
+LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
+"""Pauses in seconds, 50 ms in all, after which to look again when a file event brought no news:
+in WAL mode with synchronous=FULL the event comes before the commit can be seen."""
+
+
+class SourceWorker:
+    """Replicates one source. `open` once, by the caller; then `run`, in a thread of its own."""
+
+    def __init__(
+        self, config: Config, source: SourceConfig, target: Target, stop: Stop, bell: Alarm
+    ) -> None:
+        self.source = source
+        self.progress = SourceProgress(source.name)
+        self._config = config
+        self._target = target
+        self._stop = stop
+        self._bell = bell
+        self._replication: Replication | None = None
+        self._recorded: tuple[str, str] | None = None
+
+    def open(self) -> None:
+        """Open the source for the first time: what is wrong now is raised, not tried again."""
+        session = open_session(self._config, self.source, self._target, self._stop)
+        self._replication = Replication(
+            self.source.name,
+            session,
+            self._target,
+            self._config.replication,
+            self.progress,
+            synchronous_commit=self._config.postgres.synchronous_commit,
+        )
+
+    def run(self, *, until_caught_up: bool = False) -> None:
+        """Replicate until stopped, or until nothing is left to do; errors end up in `progress`."""
+        looks: Iterator[float] = iter(())
+        try:
+            while not self._stop.asked:
+                if self._step_with_retry():
+                    looks = iter(LOOKS)
+                elif until_caught_up:
+                    break
+                else:
+                    looks = self._wait(looks)
+            self._enter(SourceState.STOPPED)
+        except BaseException as error:  # noqa: BLE001  (whatever it is, the operator must see it)
+            self._halt(error)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file; harmless when that is done already."""
+        replication, self._replication = self._replication, None
+        if replication is not None:
+            replication.close()
+
+    def _step_with_retry(self) -> bool:
+        retrying = Retrying(
+            retry=retry_if_exception_type(PASSING),
+            wait=wait_random_exponential(multiplier=0.05, max=LONGEST_RETRY_SECONDS),
+            stop=stop_when_event_set(self._stop.event),
+            sleep=sleep_using_event(self._stop.event),
+            before_sleep=self._report_trouble,
+            reraise=True,
+        )
+        try:
+            return bool(retrying(self._step))
+        except PASSING:
+            # Only a stop ends the attempts.
+            return False
+
+    def _step(self) -> bool:
+        if self._replication is None:
+            self.open()
+        assert self._replication is not None
+        try:
+            worked = self._replication.step()
+        except BaseException:
+            self.close()
+            raise
+        if self.progress.message:
+            log.info("Going on.", extra=fields("recovered", source=self.source.name))
+        self._enter(self.progress.state)
+        return worked
+
+    def _wait(self, looks: Iterator[float]) -> Iterator[float]:
+        """Wait until there may be news; returns the pauses before the next looks."""
+        pause = next(looks, None)
+        if pause is not None:
+            return iter(LOOKS) if self._bell.wait(pause) else looks
+        return iter(LOOKS) if self._bell.wait(self._config.replication.poll_ms / 1000) else looks
+
+    def _report_trouble(self, attempt: RetryCallState) -> None:
+        error = attempt.outcome.exception() if attempt.outcome else None
+        pause = attempt.next_action.sleep if attempt.next_action else 0.0
+        if isinstance(error, SessionEnded):
+            log.info(
+                "%s Looking at the source anew.",
+                error,
+                extra=fields("session_ended", source=self.source.name),
+            )
+            return
+        log.warning(
+            "%s Trying again in %.1f s.",
+            error,
+            pause,
+            extra=fields("waiting", source=self.source.name, attempt=attempt.attempt_number),
+        )
+        self.progress.state, self.progress.message = SourceState.WAITING, str(error)
+        if not isinstance(error, TargetUnavailable):
+            self._record()
+
+    def _halt(self, error: BaseException) -> None:
+        self.progress.error = error
+        message = f"{error} {error.hint}".strip() if isinstance(error, CdcError) else repr(error)
+        log.error(
+            "Halted: %s",
+            message,
+            exc_info=None if isinstance(error, CdcError) else error,
+            extra=fields("halted", source=self.source.name),
+        )
+        self._enter(SourceState.HALTED, message)
+
+    def _enter(self, to: SourceState, message: str = "") -> None:
+        self.progress.state, self.progress.message = to, message
+        self._record()
+
+    def _record(self) -> None:
+        """Leave the state in the target, where `cdc status` finds it."""
+        now = (self.progress.state.value, self.progress.message)
+        if now == self._recorded:
+            return
+        try:
+            with self._target.lease() as conn:
+                state.set_state(conn, self.source.name, *now)
+            self._recorded = now
+        except TargetUnavailable as error:
+            # The state is for people and is written again with the next change; replication itself
+            # meets the same trouble and reports it.
+            log.debug("%s", error, extra=fields("state_not_recorded", source=self.source.name))
