@@ -1,0 +1,26 @@
+"""The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
+
+from cdc.config.load import load, locate
+from cdc.config.settings import (
+    EMBEDDED,
+    ColumnConfig,
+    Config,
+    CutoverConfig,
+    PostgresConfig,
+    ReplicationConfig,
+    SourceConfig,
+    TableConfig,
+)
+
+__all__ = [
+    "EMBEDDED",
+    "ColumnConfig",
+    "Config",
+    "CutoverConfig",
+    "PostgresConfig",
+    "ReplicationConfig",
+    "SourceConfig",
+    "TableConfig",
+    "load",
+    "locate",
+]

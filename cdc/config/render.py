@@ -1,0 +1,119 @@
+"""The configuration that `cdc init` writes: every setting, explained, with its default."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from textwrap import wrap
+from typing import Final
+
+import msgspec
+
+from cdc.config.keys import Key, keys_of
+from cdc.config.settings import (
+    ColumnConfig,
+    CutoverConfig,
+    PostgresConfig,
+    ReplicationConfig,
+    SourceConfig,
+    TableConfig,
+)
+from cdc.config.toml import toml_value
+from cdc.errors import ConfigError
+
+WIDTH: Final = 100
+
+_OPENING = """\
+# What cdc replicates, from where to where. Every setting is here with its default; one that stands
+# behind a # may be left so. An unknown or misspelt key is an error, never ignored.
+"""
+
+_SOURCES = "# One [[sources]] for each SQLite file. The first one shows what each may have."
+
+
+def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
+    """The text of a configuration with these sources, each a valid name and a path as it is to
+    stand in the file, and this DSN. Raises ConfigError for a path that TOML cannot hold.
+
+    >>> text = render([("trades", "rec_io/trades.db")], "embedded")
+    >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name", "path"))))
+    [postgres] [[sources]] name = "trades" path = "rec_io/trades.db" [replication] [cutover]
+    """
+    parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
+    parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
+    parts += [_section("[replication]", ReplicationConfig), _section("[cutover]", CutoverConfig)]
+    return "\n".join(parts)
+
+
+def name_sources(paths: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Each path with a valid and unique source name made from the file's.
+
+    >>> [name for name, _ in name_sources([Path("a/my log.db"), Path("b/my log.db"), Path("é")])]
+    ['my_log', 'my_log-2', 'source']
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        # A suffix such as "-17" still fits within the 63 characters that a name may have.
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).strip("_")[:50] or "source"
+        numbered = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(named) + 2))
+        named[next(name for name in numbered if name not in named)] = path
+    return list(named.items())
+
+
+def _section(header: str, section: type[msgspec.Struct], **given: object) -> str:
+    settings = (
+        [*_comment(key), f"{key.name} = {toml_value(given.get(key.name, key.default))}", ""]
+        for key in keys_of(section)
+    )
+    return "\n".join([header, *chain.from_iterable(settings)])
+
+
+def _source(name: str, path: Path | str, *, explained: bool) -> str:
+    given = {"name": name, "path": _writable(str(path))}
+    lines = _explained_source(given) if explained else _settings(given)
+    return "\n".join(["[[sources]]", *lines, ""])
+
+
+def _settings(given: Mapping[str, str]) -> list[str]:
+    return [f"{name} = {toml_value(value)}" for name, value in given.items()]
+
+
+def _explained_source(given: Mapping[str, str]) -> Iterator[str]:
+    for key in keys_of(SourceConfig):
+        if key.name in given:
+            yield from [*_comment(key), *_settings({key.name: given[key.name]}), ""]
+        elif key.shape == "value":
+            yield from [*_comment(key), f"# {key.name} = {toml_value(_example(key))}", ""]
+    yield from _overrides()
+
+
+def _overrides() -> Iterator[str]:
+    (columns,) = keys_of(TableConfig)
+    (kind,) = keys_of(ColumnConfig)
+    yield from _comment(kind)
+    yield "# These lines belong to the [[sources]] that they follow."
+    yield f"# [sources.tables.TABLE.{columns.name}.COLUMN]"
+    yield f"# {kind.name} = {toml_value(kind.choices[-1])}"
+
+
+def _example(key: Key) -> object:
+    """The default, or for the schema, which has none of its own, the one that it falls back to."""
+    return PostgresConfig().schema if key.default is None else key.default
+
+
+def _comment(key: Key) -> list[str]:
+    return [
+        *wrap(key.description, WIDTH, initial_indent="# ", subsequent_indent="# "),
+        *wrap(f"Allowed: {key.allowed}.", WIDTH, initial_indent="# ", subsequent_indent="# "),
+    ]
+
+
+def _writable(path: str) -> str:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"The path {path!r} is not UTF-8, and TOML cannot hold it.",
+            hint="Name a symbolic link to the file instead.",
+        ) from None
+    return path

@@ -1,0 +1,265 @@
+"""Every setting there is: its type, bounds, default and meaning, in one place.
+
+The bounds are checked by `decode`, the words below are what `render` writes as comments and what
+`docs/configuration.md` repeats. The objects are frozen: a running daemon never sees them change.
+"""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct, field
+
+from cdc.errors import ConfigError
+from cdc.mapping.types import TYPES
+from cdc.redact import redact
+
+EMBEDDED: Final = "embedded"
+
+DSN_PATTERN: Final = rf"^(?:{EMBEDDED}\Z|postgres(?:ql)?://|\s*[a-z_]+\s*=)"
+
+SchemaName = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?!pg_|cdc\Z|information_schema\Z)[^\x00-\x1f\x7f]+\Z",
+        extra={
+            "allowed": "a name of 1 to 63 bytes, but not cdc, information_schema or pg_…",
+            # PostgreSQL would cut a longer name without a word.
+            "max_bytes": 63,
+        },
+    ),
+]
+
+TablePatterns = Annotated[
+    tuple[Annotated[str, Meta(min_length=1)], ...],
+    Meta(extra={"allowed": 'a list of patterns such as "trades" or "log_*"'}),
+]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """One table of the TOML file."""
+
+
+class PostgresConfig(Section, frozen=True, kw_only=True):
+    """`[postgres]`: the target."""
+
+    dsn: Annotated[
+        str,
+        Meta(
+            pattern=DSN_PATTERN,
+            description='Where PostgreSQL is: "embedded" for the server that comes with cdc, or a '
+            "libpq URL or conninfo. The environment variable CDC_POSTGRES_DSN overrides it; better "
+            "keep a password there, or in ~/.pgpass, than here.",
+            extra={
+                "allowed": f'"{EMBEDDED}", "postgresql://user@host/database", or "host=… dbname=…"',
+                "secret": True,
+            },
+        ),
+    ] = EMBEDDED
+    schema: Annotated[
+        SchemaName,
+        Meta(description="The schema of the target tables, unless a source says otherwise."),
+    ] = "public"
+    max_connections: Annotated[
+        int, Meta(ge=1, le=1_000, description="Most connections to PostgreSQL at any one time.")
+    ] = 5
+    synchronous_commit: Annotated[
+        bool,
+        Meta(
+            description="Whether PostgreSQL flushes each batch to disk before it answers. Off is "
+            "faster and loses nothing: after a crash of PostgreSQL, rows and position go back "
+            "together and the events are applied again."
+        ),
+    ] = False
+
+    @property
+    def embedded(self) -> bool:
+        return self.dsn == EMBEDDED
+
+    def __repr__(self) -> str:
+        # The generated one would show the password in every traceback and debug line.
+        return (
+            f"PostgresConfig(dsn={redact(self.dsn)!r}, schema={self.schema!r}, "
+            f"max_connections={self.max_connections}, "
+            f"synchronous_commit={self.synchronous_commit})"
+        )
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        return list((values | {"dsn": redact(self.dsn)}).items())
+
+
+class ColumnConfig(Section, frozen=True, kw_only=True):
+    """`[sources.tables.TABLE.columns.COLUMN]`: what one column becomes."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="The target type, instead of the one that `cdc plan` chose.",
+            extra={"choices": tuple(TYPES)},
+        ),
+    ]
+
+
+class TableConfig(Section, frozen=True, kw_only=True):
+    """`[sources.tables.TABLE]`: what differs from the plan for one table."""
+
+    columns: Annotated[
+        dict[str, ColumnConfig], Meta(description="Overrides by the column's name in SQLite.")
+    ] = field(default_factory=dict)
+
+
+class SourceConfig(Section, frozen=True, kw_only=True):
+    """`[[sources]]`: one SQLite file. After `load`, `path` is absolute and free of symlinks."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_.-]{1,63}\Z",
+            description="What the source is called in commands, logs and the target's state. "
+            "Unique, and not to be changed later: the position is kept under it.",
+            extra={"allowed": "1 to 63 of the characters A-Z a-z 0-9 _ . -"},
+        ),
+    ]
+    path: Annotated[
+        Path, Meta(description="The SQLite file, relative to the directory of this file.")
+    ]
+    schema: Annotated[
+        SchemaName | None,
+        Meta(description="The schema of this source's target tables; without it postgres.schema."),
+    ] = None
+    include: Annotated[
+        TablePatterns,
+        Meta(
+            min_length=1,
+            description="Patterns of the tables to capture (* any text, ? one character, [ab] one "
+            "of these), compared without regard to case, as SQLite does.",
+        ),
+    ] = ("*",)
+    exclude: Annotated[
+        TablePatterns,
+        Meta(description="Patterns of tables to leave out; they win over include."),
+    ] = ()
+    tables: Annotated[
+        dict[str, TableConfig], Meta(description="Overrides by the table's name in SQLite.")
+    ] = field(default_factory=dict)
+
+    def captures(self, table: str) -> bool:
+        """Whether the patterns ask for this table.
+
+        >>> orders = SourceConfig(name="o", path=Path("o.db"), include=("*",), exclude=("log_*",))
+        >>> orders.captures("orders"), orders.captures("LOG_2025")
+        (True, False)
+        """
+        return _matches(table, self.include) and not _matches(table, self.exclude)
+
+
+class ReplicationConfig(Section, frozen=True, kw_only=True):
+    """`[replication]`: how the daemon works."""
+
+    lock_bound_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Longest time, in milliseconds, that one read holds SQLite's lock. Keep "
+            "it well below the shortest busy timeout of the legacy system.",
+        ),
+    ] = 50
+    poll_ms: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=60_000,
+            description="How often, in milliseconds, a file is looked at even without a file "
+            "event; some file systems and containers lose events, so it cannot be turned off.",
+        ),
+    ] = 1_000
+    batch_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Most events in one target transaction; a longer backlog is split into "
+            "several while catching up.",
+        ),
+    ] = 50_000
+    boundary_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3_650,
+            description="How many days the committed boundaries are kept: the points in time that "
+            "a replay can stop at.",
+        ),
+    ] = 8
+    min_free_disk_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000_000,
+            description="Free disk, in MB (10^6 bytes), next to each file below which the daemon "
+            "refuses to start, and raises an alarm while it runs. 0 turns the check off.",
+        ),
+    ] = 500
+
+
+class CutoverConfig(Section, frozen=True, kw_only=True):
+    """`[cutover]`: what must hold before the switch."""
+
+    max_lag_events: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000_000,
+            description="Most events not yet applied that `cdc lag` accepts without an option of "
+            "its own. 0 accepts none.",
+        ),
+    ] = 100
+    max_lag_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Greatest age, in seconds, of the oldest event not yet applied that `cdc "
+            "lag` accepts. 0 accepts none.",
+        ),
+    ] = 1.0
+
+
+class Document(Section, frozen=True, kw_only=True):
+    """What one configuration file says."""
+
+    postgres: PostgresConfig = PostgresConfig()
+    sources: Annotated[
+        tuple[SourceConfig, ...], Meta(min_length=1, extra={"allowed": "at least one [[sources]]"})
+    ]
+    replication: ReplicationConfig = ReplicationConfig()
+    cutover: CutoverConfig = CutoverConfig()
+
+
+class Config(Document, frozen=True, kw_only=True):
+    """A configuration that was checked as a whole; `path` is the file it came from, absolute."""
+
+    path: Path
+
+    def source(self, name: str) -> SourceConfig:
+        """The source of that name. Raises ConfigError, naming those that there are."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = ", ".join(source.name for source in self.sources)
+        raise ConfigError(f'{self.path}: there is no source "{name}". There are: {names}.')
+
+    def target_schema(self, source: SourceConfig) -> str:
+        """The schema that this source's tables go to."""
+        return source.schema or self.postgres.schema
+
+
+def _matches(table: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(_fold(table), _fold(pattern)) for pattern in patterns)
+
+
+def _fold(name: str) -> str:
+    # SQLite folds the case of ASCII letters only.
+    return "".join(c.lower() if c.isascii() else c for c in name)
