@@ -46,10 +46,16 @@ def _is_blob(value: Value) -> bool:
 
 
 def _is_number(value: Value) -> bool:
-    return type(value) is int or type(value) is float
+    # numeric does not tell 7 from 7.0, nor 0 from -0.0. Under the affinities that it is chosen for
+    # SQLite turns such reals into integers, but for the largest ones.
+    if type(value) is float:
+        return not value.is_integer() or abs(value) >= 2.0**63
+    return type(value) is int
 
 
 def _to_decimal(value: Value) -> object:
+    if not _is_number(value):
+        raise ValueError("the value would not come back from numeric as it is")
     # repr() is the shortest decimal that reads back as the same double; PostgreSQL's own cast
     # from float8 to numeric keeps 15 digits only.
     return Decimal(repr(value)) if type(value) is float else value

@@ -1,0 +1,1 @@
+"""All that touches PostgreSQL. `psycopg.connect` stands in `connection.py` and nowhere else."""

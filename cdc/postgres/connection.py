@@ -1,0 +1,203 @@
+"""Connections to PostgreSQL: the one place that opens them, and a bounded pool of them."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from cdc.errors import TargetRefused, TargetUnavailable
+from cdc.postgres import dsn as dsn_
+from cdc.postgres.translate import translate_login, translated
+from cdc.postgres.wire import PackedArray, PackedArrayDumper
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+APPLICATION_NAME: Final = "cdc"
+MINIMUM_VERSION: Final = 15
+MAX_CONNECTIONS: Final = 5
+CONNECT_TIMEOUT_SECONDS: Final = 5
+LEASE_TIMEOUT_SECONDS: Final = 60.0
+LOCK_TIMEOUT_SECONDS: Final = 30
+"""How long a statement waits for somebody else's lock before it counts as unavailable."""
+
+PREPARED_STATEMENTS: Final = 500
+"""Kept per connection; a table needs two."""
+
+# A server that vanished (power, cable) is noticed after about 20 s: unanswered data after
+# tcp_user_timeout, an idle connection after idle + count * interval.
+_LIBPQ: Final[dict[str, str]] = {
+    "application_name": APPLICATION_NAME,
+    "connect_timeout": str(CONNECT_TIMEOUT_SECONDS),
+    "keepalives": "1",
+    "keepalives_idle": "8",
+    "keepalives_interval": "4",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+
+# Settings that a role or a database may have otherwise, and on which exactness rests.
+_SETTINGS: Final[dict[str, str]] = {
+    "search_path": "pg_catalog, pg_temp",  # no function of somebody else's is called by mistake
+    "default_transaction_isolation": "read committed",  # cdc.enter() rests on it
+    "extra_float_digits": "1",  # a double as text reads back as itself
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",  # a large COPY may take its time
+    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+}
+
+
+class Target:
+    """A bounded pool of connections to one PostgreSQL database, for any number of threads.
+
+    A connection is opened in the thread that asks for it, so that the true cause of a failure
+    reaches that caller at once. This is why psycopg_pool is not used: it connects in the
+    background, hides the cause behind PoolTimeout and backs off for up to minutes.
+
+    `replica_role` says, once a connection was opened, whether sessions run with
+    `session_replication_role = replica` (None: not known yet).
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        connect_timeout_seconds: int = CONNECT_TIMEOUT_SECONDS,
+        lease_timeout_seconds: float = LEASE_TIMEOUT_SECONDS,
+    ) -> None:
+        """Check the form of `dsn` (ConfigError); nothing is opened yet."""
+        timeout = {"connect_timeout": str(connect_timeout_seconds)}
+        # What the operator put into the DSN wins, except for the encoding.
+        self._parameters = _LIBPQ | timeout | dsn_.parse(dsn) | {"client_encoding": "UTF8"}
+        self.description = dsn_.describe(dsn)
+        self.replica_role: bool | None = None
+        self._max_connections = max_connections
+        self._lease_timeout_seconds = lease_timeout_seconds
+        self._slots = threading.BoundedSemaphore(max_connections)
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []
+        self._closed = False
+
+    @contextmanager
+    def lease(self) -> Iterator[Connection]:
+        """A connection in autocommit mode, for the length of the block.
+
+        Raises TargetUnavailable (no answer, or no free slot in time) or TargetRefused. A connection
+        that comes back broken or inside a transaction is closed. One that died while idle may fail
+        at its first statement, with TargetUnavailable like any loss.
+        """
+        if not self._slots.acquire(timeout=self._lease_timeout_seconds):
+            raise TargetUnavailable(
+                f"all {self._max_connections} connections to {self.description} were in use for "
+                f"{self._lease_timeout_seconds:g} s"
+            )
+        try:
+            conn = self._take_idle() or self._connect()
+            try:
+                yield conn
+            finally:
+                self._give_back(conn)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is leased when it comes back. May be repeated."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for conn in idle:
+            conn.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take_idle(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise TargetUnavailable(f"the connections to {self.description} were closed")
+                if not self._idle:
+                    return None
+                conn = self._idle.pop()
+            if _is_alive(conn):
+                return conn
+            conn.close()
+
+    def _give_back(self, conn: Connection) -> None:
+        healthy = not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            if healthy and not self._closed:
+                self._idle.append(conn)
+                return
+            # When one is lost, the server is likely gone and the idle ones with it.
+            dubious, self._idle = ([], self._idle) if healthy else (self._idle, [])
+        for each in (conn, *dubious):
+            each.close()
+
+    def _connect(self) -> Connection:
+        try:
+            conn: Connection = psycopg.connect(autocommit=True, **self._parameters)  # type: ignore[arg-type]  # libpq's names, all strings
+        except psycopg.Error as exc:
+            raise translate_login(exc, self.description) from exc
+        try:
+            self._set_up(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _set_up(self, conn: Connection) -> None:
+        self._refuse_unsuitable(conn)
+        conn.prepared_max = PREPARED_STATEMENTS
+        conn.adapters.register_dumper(PackedArray, PackedArrayDumper)
+        settings = dict(_SETTINGS)
+        if conn.info.server_version >= 170000:
+            settings["transaction_timeout"] = "0"
+        calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+        pairs = [word for pair in settings.items() for word in pair]
+        with translated(f"set up the session on {self.description}"):
+            conn.execute(f"SELECT {calls}".encode(), pairs)
+            row = conn.execute(
+                "SELECT set_config('session_replication_role', 'replica', false) "
+                "WHERE has_parameter_privilege('session_replication_role', 'SET')"
+            ).fetchone()
+        self.replica_role = row is not None
+
+    def _refuse_unsuitable(self, conn: Connection) -> None:
+        if conn.info.server_version < MINIMUM_VERSION * 10000:
+            raise TargetRefused(
+                f"{self.description} is PostgreSQL {conn.info.server_version // 10000}",
+                hint=f"cdc needs PostgreSQL {MINIMUM_VERSION} or later",
+            )
+        encoding = conn.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            # Elsewhere not every text has a form, and the "C" order of text is not SQLite's.
+            raise TargetRefused(
+                f"{self.description} has the encoding {encoding}",
+                hint="cdc needs a database created with ENCODING 'UTF8' (TEMPLATE template0)",
+            )
+
+
+def _is_alive(conn: Connection) -> bool:
+    """Whether an idle connection has no word of its end waiting; costs no round trip."""
+    try:
+        conn.pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return not conn.closed

@@ -1,0 +1,82 @@
+"""Naming the value that would not fit, once PostgreSQL or a dumper has refused a batch."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from cdc.errors import ValueDoesNotFit
+from cdc.mapping.table import MappedTable
+from cdc.schema import Key, Row, UndecodableText, Value
+
+_SHOWN: Final = 60
+"""Characters of a value that a message shows."""
+
+_HINT: Final = (
+    "map the column to a type that takes it (text, numeric, literal), or quarantine such rows"
+)
+_NULL_HINT: Final = "give the row a key in SQLite; PostgreSQL has no row without one"
+
+
+class Misfit(ValueDoesNotFit):
+    """A ValueDoesNotFit that says which: `key` is the row's in SQLite, `column` the target's.
+
+    `deleted` is true where the row is gone from SQLite, and its key alone does not fit.
+    """
+
+    def __init__(
+        self, table: MappedTable, key: Key, position: int, value: Value, *, deleted: bool = False
+    ) -> None:
+        column = table.columns[position]
+        self.table = table
+        self.key = key
+        self.column = column.name
+        self.deleted = deleted
+        shown = ", ".join(_shorten(part) for part in key)
+        super().__init__(
+            f"{table.schema}.{table.name}, key {shown}: {storage_class(value)} {_shorten(value)}"
+            f" does not fit column {column.name} ({column.type.sql})",
+            hint=_NULL_HINT if value is None else _HINT,
+        )
+
+
+def find_misfit(
+    table: MappedTable, rows: Iterable[Row], deletes: Iterable[Key] = ()
+) -> Misfit | None:
+    """The first row, or key of a delete, that the table cannot hold."""
+    for row in rows:
+        position = table.misfit(row)
+        if position is not None:
+            return Misfit(table, tuple(row[i] for i in table.key), position, row[position])
+    for key in deletes:
+        for position, value in zip(table.key, key, strict=True):
+            if value is None or not table.columns[position].type.accepts(value):
+                return Misfit(table, key, position, value, deleted=True)
+    return None
+
+
+def storage_class(value: Value) -> str:
+    """SQLite's word for what a value is.
+
+    >>> [storage_class(v) for v in (None, 1, 1.0, "a", UndecodableText(b"a"), b"a")]
+    ['NULL', 'INTEGER', 'REAL', 'TEXT', 'TEXT (not UTF-8)', 'BLOB']
+    """
+    match value:
+        case None:
+            return "NULL"
+        case int():
+            return "INTEGER"
+        case float():
+            return "REAL"
+        case str():
+            return "TEXT"
+        case UndecodableText():
+            return "TEXT (not UTF-8)"
+        case bytes():
+            return "BLOB"
+
+
+def _shorten(value: Value) -> str:
+    part = value[:_SHOWN] if isinstance(value, str | bytes) else value
+    text = repr(bytes(part) if isinstance(part, bytes) else part)
+    if isinstance(value, str | bytes) and len(value) > _SHOWN:
+        return f"{text}… ({len(value)} in all)"
+    return text

@@ -1,0 +1,269 @@
+"""The schema `cdc` of the target: made, brought up to date, read and written.
+
+The tables are described in `triggers/postgres/state.sql`. The position itself is advanced by
+`cdc.postgres.apply` alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row, kwargs_row
+from psycopg.types.json import Jsonb
+
+from cdc.errors import TargetRefused
+from cdc.postgres.connection import Connection
+from cdc.postgres.keys import load_key
+from cdc.postgres.translate import translated
+from cdc.resources import load_sql
+from cdc.schema import Key
+
+VERSION: Final = 1
+
+STEPS: Final[dict[int, str]] = {}
+"""For each version after the first, the SQL file that leads to it from the one before."""
+
+PRUNE_BATCH: Final = 10_000
+"""Boundaries deleted in one transaction."""
+
+# "cdc make" in ASCII: held while the schema or a table of ours is made, changed or dropped.
+_MAKING: Final = "SELECT pg_advisory_xact_lock(7161958298351135589)"
+
+_SOURCES: Final = (
+    "SELECT name, path, log_id, applied_seq, applied_digest, applied_at, updated_at, state, message"
+    " FROM cdc.source"
+)
+
+TableState = Literal["copying", "live"]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetIdentity:
+    """Which target this is (`id`, random, made once) and the version of its schema `cdc`."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source as the target knows it.
+
+    `applied_seq` is the last event applied, `applied_digest` that event's digest, `applied_at` its
+    Julian day (both None before the first event). `state` and `message` are for people.
+    """
+
+    name: str
+    path: str
+    log_id: str
+    applied_seq: int
+    applied_digest: bytes | None
+    applied_at: float | None
+    updated_at: datetime
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedTable:
+    """One target table of ours. `last_key` is the end of what was copied, None at both ends."""
+
+    source: str
+    name: str
+    target_schema: str
+    target_name: str
+    definition: Any
+    state: TableState
+    since_seq: int
+    last_key: Key | None
+    copied_rows: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def install(conn: Connection) -> TargetIdentity:
+    """Make the schema `cdc`, or bring it up to date; safe beside other processes that do the same.
+
+    Raises TargetRefused where a newer cdc made it, or where the schema is somebody else's.
+    """
+    known = identity(conn)
+    if known is not None and known.version == VERSION:
+        return known
+    with translated("make the schema cdc"), conn.transaction():
+        conn.execute(_MAKING)
+        known = identity(conn)
+        if known is None:
+            _create(conn)
+        else:
+            _migrate(conn, known.version)
+    made = identity(conn)
+    assert made is not None
+    return made
+
+
+def identity(conn: Connection) -> TargetIdentity | None:
+    """The target's id and version, None where there is no schema `cdc` yet. Changes nothing.
+
+    Raises TargetRefused where a newer cdc made the schema.
+    """
+    with translated("read the schema cdc"):
+        row = conn.execute("SELECT to_regclass('cdc.target') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            return None
+        with conn.cursor(row_factory=class_row(TargetIdentity)) as cur:
+            known = cur.execute("SELECT id, version FROM cdc.target").fetchone()
+    if known is not None and known.version > VERSION:
+        raise TargetRefused(
+            f"the schema cdc has version {known.version}; this cdc knows {VERSION}",
+            hint="a newer cdc has used this database: run that version, or upgrade this one",
+        )
+    return known
+
+
+def lock_making(conn: Connection) -> None:
+    """Inside a transaction: wait until nobody else makes, changes or drops what is ours."""
+    conn.execute(_MAKING)
+
+
+def sources(conn: Connection) -> list[Source]:
+    """All sources, by name."""
+    with translated("read the positions"), conn.cursor(row_factory=class_row(Source)) as cur:
+        return cur.execute(_SOURCES + " ORDER BY name").fetchall()
+
+
+def source(conn: Connection, name: str) -> Source | None:
+    """One source, with its position, or None where it is not registered."""
+    with translated("read a position"), conn.cursor(row_factory=class_row(Source)) as cur:
+        return cur.execute(_SOURCES + " WHERE name = %s", (name,)).fetchone()
+
+
+def register_source(
+    conn: Connection, name: str, *, path: str, log_id: str, applied_seq: int, digest: bytes | None
+) -> None:
+    """Add a source that stands at `applied_seq` of the log `log_id`, or start it anew there.
+
+    For a source that is known already this gives up its boundaries; its tables stay as they are.
+    """
+    with translated(f"register source {name!r}"), conn.transaction():
+        conn.execute("DELETE FROM cdc.boundary WHERE source = %s", (name,))
+        conn.execute(
+            "INSERT INTO cdc.source (name, path, log_id, applied_seq, applied_digest)"
+            " VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET path = excluded.path, log_id = excluded.log_id,"
+            " applied_seq = excluded.applied_seq, applied_digest = excluded.applied_digest,"
+            " applied_at = NULL, updated_at = now(), state = 'new', message = ''",
+            (name, path, log_id, applied_seq, digest),
+        )
+
+
+def forget_source(conn: Connection, name: str) -> None:
+    """Delete all that the target knows of a source. Its tables are released or dropped before."""
+    with translated(f"forget source {name!r}"), conn.transaction():
+        conn.execute("DELETE FROM cdc.captured_table WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.boundary WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
+
+
+def move_source(conn: Connection, name: str, path: str) -> None:
+    """Record that the file of a source lies elsewhere now."""
+    with translated(f"record the path of source {name!r}"):
+        conn.execute("UPDATE cdc.source SET path = %s WHERE name = %s", (path, name))
+
+
+def set_state(conn: Connection, name: str, state: str, message: str = "") -> None:
+    """Record what a source is doing, for `cdc status`; writes only where it differs."""
+    with translated(f"record the state of source {name!r}"):
+        conn.execute(
+            "UPDATE cdc.source SET state = %(state)s, message = %(message)s WHERE name = %(name)s"
+            " AND (state, message) IS DISTINCT FROM (%(state)s, %(message)s)",
+            {"name": name, "state": state, "message": message},
+        )
+
+
+def captured_tables(conn: Connection, source: str | None = None) -> list[CapturedTable]:
+    """The tables of one source, or of all, by source and name."""
+    rows = kwargs_row(_captured_table)
+    with translated("read the captured tables"), conn.cursor(row_factory=rows) as cur:
+        return cur.execute(
+            "SELECT source, name, target_schema, target_name, definition, state, since_seq,"
+            " last_key, copied_rows, created_at, updated_at FROM cdc.captured_table"
+            " WHERE %(source)s::text IS NULL OR source = %(source)s ORDER BY source, name",
+            {"source": source},
+        ).fetchall()
+
+
+def restart_copy(
+    conn: Connection, source: str, name: str, *, definition: object, since_seq: int
+) -> None:
+    """Have a table copied again from its first key; its rows stay until the chunks reach them."""
+    with translated(f"restart the copy of {name!r}"):
+        found = conn.execute(
+            "UPDATE cdc.captured_table SET state = 'copying', definition = %s, since_seq = %s,"
+            " last_key = NULL, copied_rows = 0, updated_at = now() WHERE source = %s AND name = %s",
+            (Jsonb(definition), since_seq, source, name),
+        ).rowcount
+    if not found:
+        raise TargetRefused(f"the target has no table for {name!r} of source {source!r}")
+
+
+def boundary_before(conn: Connection, source: str, seq: int) -> int | None:
+    """The last committed boundary of a source at or before `seq`, if there is one."""
+    with translated(f"read the boundaries of source {source!r}"):
+        row = conn.execute(
+            "SELECT max(seq) FROM cdc.boundary WHERE source = %s AND seq <= %s", (source, seq)
+        ).fetchone()
+    return row[0] if row else None
+
+
+def prune_boundaries(
+    conn: Connection, source: str, *, before: float, batch: int = PRUNE_BATCH
+) -> int:
+    """Delete a source's boundaries older than `before` (a Julian day), oldest first; how many.
+
+    The newest one stays. Works in transactions of at most `batch` rows.
+    """
+    total = 0
+    while True:
+        with translated(f"prune the boundaries of source {source!r}"):
+            deleted = conn.execute(
+                "WITH oldest AS (SELECT seq, at FROM cdc.boundary WHERE source = %(source)s"
+                "  ORDER BY seq LIMIT %(batch)s)"
+                " DELETE FROM cdc.boundary b USING oldest"
+                " WHERE b.source = %(source)s AND b.seq = oldest.seq"
+                " AND coalesce(oldest.at, 0) < %(before)s"
+                " AND b.seq < (SELECT max(seq) FROM cdc.boundary WHERE source = %(source)s)",
+                {"source": source, "before": before, "batch": batch},
+            ).rowcount
+        total += deleted
+        if deleted < batch:
+            return total
+
+
+def _captured_table(*, last_key: str | None, **columns: Any) -> CapturedTable:
+    return CapturedTable(last_key=None if last_key is None else load_key(last_key), **columns)
+
+
+def _create(conn: Connection) -> None:
+    row = conn.execute(
+        "SELECT n.oid, (SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid)"
+        " FROM pg_namespace n WHERE nspname = 'cdc'"
+    ).fetchone()
+    if row is not None and row[1]:
+        raise TargetRefused(
+            "the database has a schema cdc that is not ours",
+            hint="rename that schema, or give cdc a database of its own",
+        )
+    if row is None:  # IF NOT EXISTS would ask for the right to create it even where it exists
+        conn.execute("CREATE SCHEMA cdc")
+    conn.execute(load_sql("postgres/state.sql").encode())
+    conn.execute(load_sql("postgres/guard.sql").encode())
+    conn.execute(
+        "INSERT INTO cdc.target (id, version) VALUES (gen_random_uuid()::text, %s)", (VERSION,)
+    )
+
+
+def _migrate(conn: Connection, version: int) -> None:
+    for step in range(version + 1, VERSION + 1):
+        conn.execute(load_sql(STEPS[step]).encode())
+    conn.execute(load_sql("postgres/guard.sql").encode())
+    conn.execute("UPDATE cdc.target SET version = %s", (VERSION,))

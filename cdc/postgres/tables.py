@@ -1,0 +1,196 @@
+"""Target tables: made with their guard, dropped only where they are ours.
+
+A table is ours when `cdc.captured_table` names it and it carries the guard; any other is left
+alone, whatever its name. All of these functions are one transaction each.
+"""
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from cdc.errors import TargetRefused
+from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.postgres.connection import Connection
+from cdc.postgres.identifiers import MAX_COLUMNS
+from cdc.postgres.state import lock_making
+from cdc.postgres.translate import translated
+
+
+def create_table(
+    conn: Connection, source: str, table: MappedTable, *, definition: object, since_seq: int
+) -> None:
+    """Make an empty target table, guarded, with its row in `cdc.captured_table` ('copying').
+
+    `definition` is kept as given (JSON); `since_seq` is the position from which the changelog has
+    the table's events. Raises TargetRefused where a table of that name exists.
+    """
+    with translated(f"create table {_label(table)}"), conn.transaction():
+        lock_making(conn)
+        _refuse_existing(conn, table)
+        _create(conn, source, table, definition, since_seq)
+
+
+def recreate_table(
+    conn: Connection, source: str, table: MappedTable, *, definition: object, since_seq: int
+) -> None:
+    """Make a target table of ours anew and empty, because its mapping has changed.
+
+    `table` names the captured table; its old target may have had another name. Raises TargetRefused
+    where either target is not ours, or where something in the database depends on the old one.
+    """
+    with translated(f"recreate table {_label(table)}"), conn.transaction():
+        lock_making(conn)
+        for schema, name in _targets(conn, source, table.source.name):
+            _drop(conn, schema, name)
+        _refuse_existing(conn, table)
+        _create(conn, source, table, definition, since_seq)
+
+
+def drop_table(conn: Connection, source: str, name: str) -> None:
+    """Drop the target of the captured table `name`, and forget it; TargetRefused if not ours."""
+    with translated(f"drop the target of {name!r}"), conn.transaction():
+        lock_making(conn)
+        for target in _owned(conn, source, name):
+            _drop(conn, *target)
+
+
+def release_table(conn: Connection, source: str, name: str) -> None:
+    """Leave the target of the captured table `name` to the operator: no guard, not ours any more.
+
+    Raises TargetRefused where it is not ours.
+    """
+    with translated(f"release the target of {name!r}"), conn.transaction():
+        lock_making(conn)
+        for schema, target in _owned(conn, source, name):
+            _refuse_foreign(conn, schema, target)
+            _run(conn, sql.SQL("DROP TRIGGER IF EXISTS _cdc_guard ON {}"), schema, target)
+            _forget(conn, schema, target)
+
+
+def _create(
+    conn: Connection, source: str, table: MappedTable, definition: object, since_seq: int
+) -> None:
+    if len(table.columns) > MAX_COLUMNS:
+        raise TargetRefused(
+            f"{_label(table)} would have {len(table.columns)} columns; PostgreSQL allows"
+            f" {MAX_COLUMNS}",
+            hint="exclude the table, or split it before the migration",
+        )
+    _ensure_schema(conn, table.schema)
+    conn.execute(_definition(table).as_bytes(conn))
+    conn.execute("SELECT cdc.protect(%s::regclass)", (_qualified(conn, table.schema, table.name),))
+    conn.execute(
+        "INSERT INTO cdc.captured_table"
+        " (source, name, target_schema, target_name, definition, since_seq)"
+        " VALUES (%s, %s, %s, %s, %s, %s)",
+        (source, table.source.name, table.schema, table.name, Jsonb(definition), since_seq),
+    )
+
+
+def _definition(table: MappedTable) -> sql.Composed:
+    columns = [_column(column, i in table.key) for i, column in enumerate(table.columns)]
+    key = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.key_columns)
+    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
+        sql.Identifier(table.schema, table.name), sql.SQL(", ").join(columns), key
+    )
+
+
+def _column(column: TargetColumn, in_key: bool) -> sql.Composed:
+    # "C" is SQLite's BINARY order: a range in key order means the same rows on both sides.
+    collation = ' COLLATE "C"' if in_key and column.type.wire == "text" else ""
+    return sql.SQL("{} {}").format(
+        sql.Identifier(column.name),
+        sql.SQL(column.type.sql + collation),  # a constant of cdc.mapping.types
+    )
+
+
+def _ensure_schema(conn: Connection, schema: str) -> None:
+    if schema == "cdc":
+        raise TargetRefused(
+            "the schema cdc holds the state of cdc itself", hint="choose another target schema"
+        )
+    # IF NOT EXISTS would ask for the right to create a schema even where it exists.
+    if _one(conn, "SELECT 1 FROM pg_namespace WHERE nspname = %s", schema) is None:
+        with translated(f"create schema {schema}"):
+            conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_bytes(conn))
+
+
+def _refuse_existing(conn: Connection, table: MappedTable) -> None:
+    if not _exists(conn, table.schema, table.name):
+        return
+    owner = _one(
+        conn,
+        "SELECT format('it is the target of %%L in source %%L', name, source)"
+        " FROM cdc.captured_table WHERE target_schema = %s AND target_name = %s",
+        table.schema,
+        table.name,
+    )
+    raise TargetRefused(
+        f"{_label(table)} exists already; {owner or 'cdc did not make it'}",
+        hint="rename or drop it, or choose another schema for this source in the configuration",
+    )
+
+
+def _refuse_foreign(conn: Connection, schema: str, name: str) -> None:
+    """Refuse to touch what took a table's place: a table of ours carries the guard."""
+    if _exists(conn, schema, name) and not _one(
+        conn,
+        "SELECT cdc.is_protected(%s::regclass) OR NULL",
+        _qualified(conn, schema, name),
+    ):
+        raise TargetRefused(
+            f"{schema}.{name} does not carry the guard of cdc: it is not the table that cdc made",
+            hint="move it out of the way: ALTER TABLE … RENAME TO …",
+        )
+
+
+def _drop(conn: Connection, schema: str, name: str) -> None:
+    _refuse_foreign(conn, schema, name)
+    _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
+    _forget(conn, schema, name)
+
+
+def _forget(conn: Connection, schema: str, name: str) -> None:
+    conn.execute(
+        "DELETE FROM cdc.captured_table WHERE target_schema = %s AND target_name = %s",
+        (schema, name),
+    )
+
+
+def _targets(conn: Connection, source: str, name: str) -> list[tuple[str, str]]:
+    return conn.execute(
+        "SELECT target_schema, target_name FROM cdc.captured_table WHERE source = %s AND name = %s",
+        (source, name),
+    ).fetchall()
+
+
+def _owned(conn: Connection, source: str, name: str) -> list[tuple[str, str]]:
+    targets = _targets(conn, source, name)
+    if not targets:
+        raise TargetRefused(f"cdc keeps no target for {name!r} of source {source!r}")
+    return targets
+
+
+def _exists(conn: Connection, schema: str, name: str) -> bool:
+    # Tables, views, indexes and sequences share their names, so any relation is in the way.
+    query = (
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s"
+    )
+    return _one(conn, query, schema, name) is not None
+
+
+def _one(conn: Connection, query: str, *params: object) -> object:
+    row = conn.execute(query.encode(), params).fetchone()
+    return row[0] if row else None
+
+
+def _run(conn: Connection, statement: sql.SQL, schema: str, name: str) -> None:
+    conn.execute(statement.format(sql.Identifier(schema, name)).as_bytes(conn))
+
+
+def _qualified(conn: Connection, schema: str, name: str) -> str:
+    return sql.Identifier(schema, name).as_string(conn)
+
+
+def _label(table: MappedTable) -> str:
+    return f"{table.schema}.{table.name}"

@@ -1,0 +1,189 @@
+"""The statements that write one target table, and the two ways to use them.
+
+A few rows go as arrays, one array per column: one prepared statement whatever their number and
+their NULLs, and it fits into a pipeline. Many rows go by binary COPY, for which their keys are
+deleted first.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import RawCursor, sql
+
+from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.postgres.connection import Connection
+from cdc.postgres.wire import ArrayPacker, PackedArray, Strict, encode
+from cdc.schema import Key, Row
+
+STAGE: Final = sql.Identifier("pg_temp", "_cdc_stage")
+
+
+class TableWriter:
+    """Writes rows and deletes keys of one target table, inside the caller's transaction.
+
+    Rows are those of SQLite, whole and in the order of the columns, at most one per key. Values
+    that do not fit raise one of `wire.MISFIT_ERRORS` or psycopg's DataError or NotNullViolation.
+    """
+
+    def __init__(self, table: MappedTable) -> None:
+        self.table = table
+        self._encoders = table.encoders
+        self._key_encoders = [
+            (at, encoder)
+            for at, i in enumerate(table.key)
+            for position, encoder in self._encoders
+            if position == i
+        ]
+        self._strict = Strict(table)
+        self._wires = [column.type.wire for column in table.columns]
+        self._packers = [ArrayPacker(wire) for wire in self._wires]
+        self._key_packers = [self._packers[i] for i in table.key]
+        self._compose()
+
+    def upsert(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Write a few rows over what their keys hold."""
+        encoded = encode(rows, self._encoders)
+        self._strict.check(encoded)
+        columns = zip(*encoded, strict=True)
+        arrays = [p.pack(column) for p, column in zip(self._packers, columns, strict=True)]
+        RawCursor(conn).execute(self._upsert, arrays, prepare=True)
+
+    def delete(self, conn: Connection, keys: Sequence[Key]) -> None:
+        """Delete the rows of some keys, as far as they are there."""
+        columns = zip(*encode(keys, self._key_encoders), strict=True)
+        arrays = [p.pack(column) for p, column in zip(self._key_packers, columns, strict=True)]
+        RawCursor(conn).execute(self._delete, arrays, prepare=True)
+
+    def replace(self, conn: Connection, rows: Sequence[Row], deletes: Sequence[Key]) -> None:
+        """Write many rows over what their keys hold, and delete the rows of other keys."""
+        keys = [tuple(row[i] for i in self.table.key) for row in rows]
+        self.delete(conn, [*keys, *deletes])
+        self.copy(conn, rows)
+
+    def copy(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Add many rows; psycopg's UniqueViolation where a key has one already."""
+        self._copy_into(conn, self._copy, rows)
+
+    def stage(self, conn: Connection, rows: Sequence[Row]) -> None:
+        """Put rows into a temporary table that lasts as long as the transaction."""
+        RawCursor(conn).execute(self._make_stage)
+        self._copy_into(conn, self._copy_to_stage, rows)
+        RawCursor(conn).execute(sql.SQL("ANALYZE {}").format(STAGE).as_bytes(conn))
+
+    def merge_stage(self, conn: Connection) -> None:
+        """Write the staged rows over what their keys hold, where that differs in any bit."""
+        RawCursor(conn).execute(self._merge)
+
+    def delete_unstaged(self, conn: Connection, after: Key | None, last: Key | None) -> None:
+        """Delete the rows of the range (after, last] that are not staged; None means no bound."""
+        conditions: list[sql.Composed] = []
+        arrays: list[PackedArray] = []
+        for key, comparison in ((after, ">"), (last, "<=")):
+            if key is not None:
+                conditions.append(self._compare_key(comparison, first_parameter=len(arrays) + 1))
+                for packer, value in zip(
+                    self._key_packers, encode([key], self._key_encoders)[0], strict=True
+                ):
+                    arrays.append(packer.pack([value]))
+        query = sql.SQL(
+            "DELETE FROM {table} AS t WHERE {range} NOT EXISTS"
+            " (SELECT FROM {stage} AS s WHERE {same_key})"
+        ).format(
+            table=self._name,
+            range=sql.SQL("").join(sql.SQL("{} AND ").format(c) for c in conditions),
+            stage=STAGE,
+            same_key=self._same_key("t", "s"),
+        )
+        RawCursor(conn).execute(query.as_bytes(conn), arrays)
+
+    def _copy_into(self, conn: Connection, statement: bytes, rows: Sequence[Row]) -> None:
+        with RawCursor(conn).copy(statement) as copy:
+            copy.set_types(self._wires)
+            write_row = copy.write_row
+            for block in self._strict.blocks(encode(rows, self._encoders)):
+                for row in block:
+                    write_row(row)
+
+    def _compose(self) -> None:
+        table = self.table
+        self._name = sql.Identifier(table.schema, table.name)
+        columns = _names(table.columns)
+        parts = {
+            "table": self._name,
+            "stage": STAGE,
+            "columns": columns,
+            "key": _names(table.key_columns),
+            "arrays": _arrays(table.columns),
+            # The key too: -0.0 and 0.0 are one key and two values.
+            "assignments": sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column.name))
+                for column in table.columns
+            ),
+            "old": _names(table.columns, "t"),
+            "new": _names(table.columns, "excluded"),
+        }
+        upsert = (
+            "INSERT INTO {table} AS t ({columns}) {rows}"
+            " ON CONFLICT ({key}) DO UPDATE SET {assignments}"
+        )
+        self._upsert = _bytes(
+            upsert, **parts, rows=_format("SELECT * FROM unnest({arrays})", parts)
+        )
+        # *<> compares the bytes of two records: -0.0 and 0.0 differ. Without ::record it would be
+        # looked for between the columns one by one.
+        self._merge = _bytes(
+            upsert + " WHERE ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record",
+            **parts,
+            rows=_format("SELECT {columns} FROM {stage}", parts),
+        )
+        self._delete = _bytes(
+            "DELETE FROM {table} AS t WHERE {key} = ANY ({arrays})"  # up to twice as fast as a join
+            if len(table.key) == 1
+            else "DELETE FROM {table} AS t USING unnest({arrays}) AS s ({key}) WHERE {same_key}",
+            table=self._name,
+            arrays=_arrays(table.key_columns),
+            key=parts["key"],
+            same_key=self._same_key("t", "s"),
+        )
+        self._copy = _bytes("COPY {table} ({columns}) FROM STDIN (FORMAT binary)", **parts)
+        self._copy_to_stage = _bytes("COPY {stage} ({columns}) FROM STDIN (FORMAT binary)", **parts)
+        self._make_stage = _bytes(
+            "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS"
+            " SELECT {columns} FROM {table} WITH NO DATA",
+            **parts,
+        )
+
+    def _same_key(self, one: str, other: str) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(
+                sql.Identifier(one, column.name), sql.Identifier(other, column.name)
+            )
+            for column in self.table.key_columns
+        )
+
+    def _compare_key(self, comparison: str, first_parameter: int) -> sql.Composed:
+        bounds = sql.SQL(", ").join(
+            sql.SQL(f"(${first_parameter + at}::{column.type.wire}[])[1]")
+            for at, column in enumerate(self.table.key_columns)
+        )
+        return sql.SQL("ROW({}) {} ROW({})").format(
+            _names(self.table.key_columns, "t"), sql.SQL(comparison), bounds
+        )
+
+
+def _names(columns: Sequence[TargetColumn], *qualifier: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*qualifier, column.name) for column in columns)
+
+
+def _arrays(columns: Sequence[TargetColumn]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.SQL(f"${number}::{column.type.wire}[]") for number, column in enumerate(columns, 1)
+    )
+
+
+def _format(template: str, parts: dict[str, sql.Composable]) -> sql.Composed:
+    return sql.SQL(template).format(**parts)
+
+
+def _bytes(template: str, **parts: sql.Composable) -> bytes:
+    return sql.SQL(template).format(**parts).as_bytes(None)

@@ -1,0 +1,102 @@
+-- The guard: until the cutover opens the gate, the target tables refuse every writer but cdc.
+--
+-- Two locks make it exact. Whoever writes holds the gate's advisory lock shared until the end of
+-- the transaction; whoever opens or closes the gate takes it exclusively, and so waits for every
+-- writer that saw the old state. All statements can be repeated: they run at every version change.
+
+-- One row. `open` says who is master: false, SQLite; true, PostgreSQL. Each change adds one to the
+-- epoch, so that a writer that slept through a switch and back is known by its old epoch.
+CREATE TABLE IF NOT EXISTS cdc.gate (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    open   boolean NOT NULL DEFAULT false,
+    epoch  bigint NOT NULL DEFAULT 1
+);
+INSERT INTO cdc.gate DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- The key of the gate's advisory lock ("cdc gate" in ASCII); inlined wherever it is called.
+CREATE OR REPLACE FUNCTION cdc.gate_lock() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 7161958298250474597;
+
+-- Fires once per statement of a foreign session. SECURITY DEFINER: applications have no rights in
+-- the schema cdc. A snapshot older than the lock could show the gate as it was, so above READ
+-- COMMITTED the row is locked instead, which fails where it has changed since.
+CREATE OR REPLACE FUNCTION cdc.guard() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    is_open boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(cdc.gate_lock());
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        SELECT g.open INTO is_open FROM cdc.gate g;
+    ELSE
+        SELECT g.open INTO is_open FROM cdc.gate g FOR SHARE;
+    END IF;
+    IF is_open IS NOT TRUE THEN
+        RAISE read_only_sql_transaction USING
+            MESSAGE = format('%I.%I is a copy that cdc keeps and takes no other writes',
+                             TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            HINT = 'Write to the SQLite file; after the cutover write here.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- Puts the guard on one table. ALWAYS: it fires under session_replication_role = replica too.
+-- Partitions and inheritance children need a guard of their own.
+CREATE OR REPLACE FUNCTION cdc.protect(target regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE format(
+        'CREATE TRIGGER _cdc_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
+        ' FOR EACH STATEMENT'
+        ' WHEN (current_setting(''cdc.session'', true) IS DISTINCT FROM ''on'')'
+        ' EXECUTE FUNCTION cdc.guard()', target);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER _cdc_guard', target);
+END
+$$;
+
+-- Whether a table carries the guard: only then is it a table of ours.
+CREATE OR REPLACE FUNCTION cdc.is_protected(target regclass) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    RETURN EXISTS (
+        SELECT FROM pg_trigger
+        WHERE tgrelid = target AND tgname = '_cdc_guard' AND tgfoid = 'cdc.guard()'::regprocedure
+    );
+
+-- The first statement of every transaction that applies changes of a source. It passes the guard,
+-- holds the gate as it is until the end of the transaction, and locks the source's position.
+--   CD001  the position is not from_seq: somebody else has advanced it
+--   CD002  the gate is open, or its epoch is not the one that the caller started from
+-- READ COMMITTED is needed: each statement here sees what was committed before it began.
+CREATE OR REPLACE FUNCTION cdc.enter(source text, from_seq bigint, epoch bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    gate cdc.gate;
+    at_seq bigint;
+BEGIN
+    PERFORM set_config('cdc.session', 'on', true);
+    PERFORM pg_advisory_xact_lock_shared(cdc.gate_lock());
+    SELECT g.* INTO gate FROM cdc.gate g;
+    IF gate.open IS NOT FALSE THEN
+        RAISE EXCEPTION USING ERRCODE = 'CD002',
+            MESSAGE = 'the gate is open: PostgreSQL takes the writes now';
+    END IF;
+    IF gate.epoch IS DISTINCT FROM enter.epoch THEN
+        RAISE EXCEPTION USING ERRCODE = 'CD002',
+            MESSAGE = format('the gate is at epoch %s, not at %s', gate.epoch, enter.epoch);
+    END IF;
+    SELECT s.applied_seq INTO at_seq FROM cdc.source s WHERE s.name = enter.source FOR UPDATE;
+    IF at_seq IS DISTINCT FROM enter.from_seq THEN
+        RAISE EXCEPTION USING ERRCODE = 'CD001',
+            MESSAGE = format('the position of source %L is %s, not %s', enter.source,
+                             coalesce(at_seq::text, 'not recorded'), enter.from_seq);
+    END IF;
+END
+$$;
