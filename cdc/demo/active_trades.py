@@ -1,0 +1,92 @@
+"""The open trades with their valuation, in the statements that the supervisor runs."""
+
+import sqlite3
+from datetime import datetime
+from typing import Any, Final
+
+from cdc.demo import clock, ddl, market
+
+_COPIED: Final = (
+    "ticket_id",
+    "date",
+    "time",
+    "strike",
+    "side",
+    "buy_price",
+    "position",
+    "contract",
+    "ticker",
+    "symbol",
+    "market",
+    "trade_strategy",
+    "symbol_open",
+    "momentum",
+    "prob",
+    "fees",
+)
+"""The columns that an active trade takes over from its trade, under the same names."""
+
+_INSERT: Final = ddl.insert("active_trades", ("trade_id", *_COPIED))
+_VALUE: Final = """
+    UPDATE active_trades
+    SET current_symbol_price = ?, current_probability = ?, buffer_from_entry = ?,
+        time_since_entry = ?, current_close_price = ?, current_pnl = ?, diff = ?,
+        last_updated = ?
+    WHERE trade_id = ?
+"""
+_DELETE: Final = "DELETE FROM active_trades WHERE trade_id = ?"
+_RENAME: Final = "ALTER TABLE active_trades RENAME COLUMN current_price TO current_symbol_price"
+
+OPEN_TRADES: Final = f"""
+    SELECT id, {", ".join(_COPIED)} FROM trades WHERE status IN ('open', 'closing') ORDER BY id
+"""
+ACTIVE: Final = """
+    SELECT trade_id, strike, side, buy_price, position, prob, date, time
+    FROM active_trades ORDER BY id
+"""
+
+
+def rename_old_column(connection: sqlite3.Connection) -> None:
+    """Bring a file of an older release up to date, as the supervisor does when it starts."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(active_trades)")}
+    if "current_price" in columns:
+        connection.execute(_RENAME)
+
+
+def follow(connection: sqlite3.Connection, open_trade: tuple[Any, ...]) -> None:
+    """Begin to value a trade; `open_trade` is a row of OPEN_TRADES."""
+    connection.execute(_INSERT, open_trade)
+
+
+def forget(connection: sqlite3.Connection, trade_id: int) -> None:
+    """The trade is no longer open."""
+    connection.execute(_DELETE, (trade_id,))
+
+
+def value(
+    connection: sqlite3.Connection, active: tuple[Any, ...], price: float, now: datetime
+) -> None:
+    """Write what a trade is worth with Bitcoin at `price` dollars; `active` is a row of ACTIVE."""
+    trade_id, strike, side, buy_price, position, prob, date, time = active
+    dollars = market.strike_dollars(strike)
+    chance = market.probability(price, dollars, side)
+    pnl = (chance - buy_price) * position
+    connection.execute(
+        _VALUE,
+        (
+            price,
+            chance,
+            round(price - dollars if side == "Y" else dollars - price, 2),
+            _age_seconds(f"{date}T{time}", now),
+            round(chance, 2),
+            f"{pnl:.2f}",
+            f"{100 * (chance - prob):+.0f}",
+            clock.utc_second(now),
+            trade_id,
+        ),
+    )
+
+
+def _age_seconds(entered: str, now: datetime) -> int:
+    """The difference of two wall clocks, wrong over a change of clocks like the service's own."""
+    return int((clock.new_york(now) - datetime.fromisoformat(entered)).total_seconds())

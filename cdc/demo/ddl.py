@@ -1,0 +1,25 @@
+"""The DDL of the legacy system: one statement a file, beside this module."""
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def load(name: str) -> str:
+    """The statement in `<name>.sql`, comments included.
+
+    >>> load("ticket_id").splitlines()[-1]
+    'ALTER TABLE trades ADD COLUMN ticket_id TEXT'
+    """
+    return (files("cdc.demo") / f"{name}.sql").read_text(encoding="utf-8").strip()
+
+
+def insert(table: str, columns: tuple[str, ...], *, conflict: str = "") -> str:
+    """An INSERT with a placeholder a column; `conflict` is such as "OR IGNORE".
+
+    >>> insert("price_log", ("timestamp", "price"), conflict="OR REPLACE")
+    'INSERT OR REPLACE INTO price_log (timestamp, price) VALUES (?, ?)'
+    """
+    verb = f"INSERT {conflict}".strip()
+    places = ", ".join("?" * len(columns))
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({places})"

@@ -1,0 +1,28 @@
+-- Orders as the exchange reports them; prices, fees and costs are in cents.
+CREATE TABLE IF NOT EXISTS orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    order_id TEXT UNIQUE,
+    user_id TEXT,
+    ticker TEXT,
+    status TEXT,
+    action TEXT,
+    side TEXT,
+    type TEXT,
+    yes_price INTEGER,
+    no_price INTEGER,
+    initial_count INTEGER,
+    remaining_count INTEGER,
+    fill_count INTEGER,
+    created_time TEXT,
+    expiration_time TEXT,
+    last_update_time TEXT,
+    client_order_id TEXT,
+    order_group_id TEXT,
+    queue_position INTEGER,
+    self_trade_prevention_type TEXT,
+    maker_fees INTEGER,
+    taker_fees INTEGER,
+    maker_fill_cost INTEGER,
+    taker_fill_cost INTEGER,
+    raw_json TEXT
+)

@@ -1,0 +1,28 @@
+-- Every trade ever placed. `ticket_id` came later, by ALTER TABLE: see ticket_id.sql.
+CREATE TABLE IF NOT EXISTS trades (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    date TEXT NOT NULL,
+    time TEXT NOT NULL,
+    strike TEXT NOT NULL,
+    side TEXT NOT NULL,
+    buy_price REAL NOT NULL,
+    position INTEGER NOT NULL,
+    status TEXT NOT NULL DEFAULT 'open',
+    closed_at TEXT,
+    contract TEXT,
+    sell_price REAL,
+    pnl REAL,
+    symbol TEXT,
+    market TEXT,
+    trade_strategy TEXT,
+    symbol_open REAL,
+    momentum REAL,
+    prob REAL,
+    volatility REAL,
+    symbol_close REAL,
+    win_loss TEXT,
+    ticker TEXT,
+    fees REAL,
+    entry_method TEXT DEFAULT 'manual',
+    close_method TEXT
+)

@@ -1,0 +1,123 @@
+"""Services end when they are told to and never outlive whoever started them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cdc.demo import files
+from cdc.demo.fleet import SERVICES, Fleet, ServiceFailed
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from cdc.demo import files
+from cdc.demo.fleet import Fleet
+fleet = Fleet.start(Path(sys.argv[1]), pace=20)
+print(*fleet.pids.values(), flush=True)
+time.sleep(60)
+"""
+
+
+def is_gone(pid):
+    """A process that nobody has waited for yet is gone as well."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.01)
+
+
+def written(directory, since):
+    """The legacy files that were written after a time in nanoseconds."""
+    return [name for name in files.FILES if (directory / name).stat().st_mtime_ns > since]
+
+
+def test_fleet_reports_what_its_services_did(legacy):
+    started = time.time_ns()
+    with Fleet.start(legacy, pace=50) as fleet:
+        until(lambda: files.PRICE_HISTORY in written(legacy, started))
+        assert fleet.failed() == []
+    reports = fleet.stop()
+    assert tuple(report.service for report in reports) == SERVICES
+    assert reports[0].writes > 0
+    assert reports[0].slowest_ms > 0
+    assert all(is_gone(pid) for pid in fleet.pids.values())
+
+
+def test_stop_reaches_services_that_are_only_just_starting(legacy):
+    fleet = Fleet.start(legacy)
+    assert [report.service for report in fleet.stop()] == list(SERVICES)
+
+
+def test_only_the_services_asked_for_run(legacy):
+    with Fleet.start(legacy, services=("price_watcher",)) as fleet:
+        assert list(fleet.pids) == ["price_watcher"]
+
+
+def test_service_that_died_is_named_with_the_end_of_its_log(legacy):
+    fleet = Fleet.start(legacy, log_directory=legacy.parent)
+    (legacy.parent / "trade_manager.log").write_text("its last words")
+    os.kill(fleet.pids["trade_manager"], signal.SIGKILL)
+    until(lambda: fleet.failed() == ["trade_manager"])
+    with pytest.raises(ServiceFailed, match="trade_manager") as failure:
+        fleet.stop()
+    assert "its last words" in failure.value.hint
+    assert all(is_gone(pid) for pid in fleet.pids.values())
+
+
+def test_no_service_outlives_a_parent_that_was_killed(legacy):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(legacy)], stdout=subprocess.PIPE, text=True
+    )
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == len(SERVICES)
+    assert not any(is_gone(pid) for pid in pids)
+    parent.kill()
+    parent.communicate()
+    until(lambda: all(is_gone(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("service", SERVICES)
+def test_signal_ends_a_service_cleanly(legacy, service, number):
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"cdc.demo.services.{service}", str(legacy), "--pace", "50"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = time.time_ns()
+    try:
+        until(lambda: written(legacy, started))
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    report = json.loads(output)
+    assert report["service"] == service
+    assert report["writes"] > 0
+    assert not [path for path in legacy.iterdir() if path.name.endswith("-journal")]
+
+
+def test_replicator_s_process_never_imports_sqlite3():
+    """Two SQLite libraries on one file in one process would drop each other's locks."""
+    program = "import sys, cdc.demo.fleet; sys.exit('sqlite3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -1,0 +1,273 @@
+"""Each service writes with the statements, the transactions and the patience of the real one."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cdc.demo import files
+from cdc.demo.fleet import SERVICES
+from cdc.demo.history import ACTIVE_TRADES
+
+TRACED_SERVICE = Path(__file__).with_name("traced_service.py")
+SECONDS = "0.6"
+
+
+def run(directory, service, *options, seconds=SECONDS):
+    """Start a service for some seconds, as a person would."""
+    module = f"cdc.demo.services.{service}"
+    arguments = [str(directory), "--seconds", seconds, *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def report_of(process):
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    return json.loads(output)
+
+
+def rows(directory, file, statement):
+    with closing(sqlite3.connect(directory / file)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+@pytest.fixture(scope="module")
+def traced(pristine, tmp_path_factory):
+    """What all services together executed in a busy moment: service -> its statements in order,
+    those of one connection after one another; and their reports."""
+    directory = tmp_path_factory.mktemp("traced")
+    for file in files.FILES:
+        (directory / file).write_bytes((pristine / file).read_bytes())
+    # A script, unlike -m, does not find packages in the working directory.
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    running = {}
+    for service in SERVICES:
+        command = [sys.executable, str(TRACED_SERVICE), str(directory / service)]
+        options = [str(directory), "--seconds", "1.6", "--pace", "100"]
+        running[service] = subprocess.Popen(
+            [*command, f"cdc.demo.services.{service}", *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    reports = {service: report_of(process) for service, process in running.items()}
+    traces = {service: (directory / service).read_text().splitlines() for service in SERVICES}
+    return traces, reports
+
+
+def transactions(trace):
+    """The statements of every transaction that was committed."""
+    current = {}
+    for line in trace:
+        connection, statement = line.split("\t", 1)
+        if statement.startswith("BEGIN"):
+            current[connection] = []
+        elif statement == "COMMIT":
+            yield current.pop(connection)
+        elif connection in current:
+            current[connection].append(statement)
+
+
+def committed(traced, service, *patterns):
+    """Whether some transaction is exactly statements of these patterns, repeats folded."""
+    for statements in transactions(traced[0][service]):
+        kinds = [next((p for p in patterns if re.match(p, s)), s) for s in statements]
+        folded = [kind for i, kind in enumerate(kinds) if i == 0 or kind != kinds[i - 1]]
+        if folded == list(patterns):
+            return True
+    return False
+
+
+def test_no_statement_is_refused_and_every_service_writes(traced):
+    for report in traced[1].values():
+        assert report["writes"] > 0
+        assert report["refused"] == 0
+        assert report["slowest_ms"] > 0
+
+
+def test_price_is_replaced_and_old_ones_deleted_in_one_transaction(traced):
+    assert committed(
+        traced,
+        "price_watcher",
+        r"INSERT OR REPLACE INTO price_log \(timestamp, price\) VALUES "
+        r"\('\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d', [\d.]+\)",
+        r"DELETE FROM price_log WHERE timestamp < '",
+    )
+
+
+def test_price_table_is_created_if_missing_before_each_write(traced):
+    trace = [line.split("\t", 1)[1] for line in traced[0]["price_watcher"]]
+    before = [trace[i - 1] for i, statement in enumerate(trace) if statement.startswith("BEGIN")]
+    assert before
+    assert all("CREATE TABLE IF NOT EXISTS price_log" in statement for statement in before)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"INSERT INTO trades .*'pending'",
+        r"UPDATE trades SET status = 'open'.* WHERE id = \d+",
+        r"UPDATE trades SET status = 'error' WHERE id = \d+",
+        r"UPDATE trades SET status = 'closing'.* WHERE id = \d+",
+        r"UPDATE trades SET status = 'closed'.* WHERE id = \d+",
+        r"UPDATE trades SET status = 'expired'.* WHERE ticker = 'KXBTCD-",
+        r"DELETE FROM trades WHERE status = 'error'",
+    ],
+)
+def test_trade_goes_through_its_life_a_transaction_a_step(traced, pattern):
+    assert committed(traced, "trade_manager", pattern)
+
+
+def test_momentum_is_sometimes_written_as_text(traced):
+    inserts = [line for line in traced[0]["trade_manager"] if "INSERT INTO trades" in line]
+    assert any(re.search(r", '-?\d', 0\.\d+, 0\.\d+, 'KXBTCD-", line) for line in inserts)
+    assert any(re.search(r", -?[\d.]+, 0\.\d+, 0\.\d+, 'KXBTCD-", line) for line in inserts)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"INSERT INTO active_trades \(trade_id, ticket_id, ",
+        r"UPDATE active_trades SET current_symbol_price = .* WHERE trade_id = \d+",
+        r"DELETE FROM active_trades WHERE trade_id = \d+",
+    ],
+)
+def test_active_trades_follow_the_open_ones(traced, pattern):
+    assert committed(traced, "active_trade_supervisor", pattern)
+
+
+def test_every_active_trade_is_valued_in_each_round(legacy):
+    with closing(sqlite3.connect(legacy / files.ACTIVE_TRADES)) as connection:
+        connection.execute("UPDATE active_trades SET time_since_entry = -1, last_updated = NULL")
+        connection.commit()
+    report = report_of(run(legacy, "active_trade_supervisor", seconds="0.4"))
+    stale = "SELECT * FROM active_trades WHERE time_since_entry < 0 OR last_updated IS NULL"
+    assert report["writes"] == ACTIVE_TRADES
+    assert rows(legacy, files.ACTIVE_TRADES, stale) == []
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        (r"DELETE FROM positions$", r"INSERT INTO positions \(ticker, "),
+        (r"INSERT OR REPLACE INTO positions \(ticker, ",),
+        (r"INSERT OR IGNORE INTO fills \(trade_id, ",),
+        (r"INSERT OR IGNORE INTO orders \(order_id, ",),
+        (r"INSERT INTO settlements \(ticker, ",),
+        (r"INSERT OR IGNORE INTO settlements \(ticker, ",),
+        (r"INSERT OR REPLACE INTO settlements \(ticker, ",),
+    ],
+)
+def test_account_is_written_in_every_way(traced, patterns):
+    assert committed(traced, "account_sync", *patterns)
+
+
+def test_unique_index_on_positions_is_created_at_run_time(traced):
+    trace = "\n".join(traced[0]["account_sync"])
+    assert "CREATE UNIQUE INDEX IF NOT EXISTS idx_positions_ticker ON positions (ticker)" in trace
+
+
+def test_nobody_changes_the_journal_mode(traced):
+    statements = "\n".join("\n".join(trace) for trace in traced[0].values()).lower()
+    assert "journal_mode" not in statements
+
+
+def test_effects_of_replace_and_ignore(legacy):
+    """Positions and corrected settlements take new ids; fills that are sent again do not."""
+    fills = rows(legacy, files.FILLS, "SELECT * FROM fills")
+    oldest = rows(legacy, files.POSITIONS, "SELECT min(id) FROM positions")
+    report = report_of(run(legacy, "account_sync", "--pace", "60"))
+    assert report["refused"] == 0
+    assert rows(legacy, files.FILLS, "SELECT * FROM fills")[: len(fills)] == fills
+    assert len(rows(legacy, files.FILLS, "SELECT * FROM fills")) > len(fills)
+    assert rows(legacy, files.POSITIONS, "SELECT min(id) FROM positions") > oldest
+    corrected = "SELECT id FROM settlements WHERE raw_json LIKE '%\"corrected\": true%'"
+    assert rows(legacy, files.SETTLEMENTS, corrected)
+
+
+def test_old_column_is_renamed_when_the_supervisor_starts(legacy):
+    with closing(sqlite3.connect(legacy / files.ACTIVE_TRADES)) as connection:
+        connection.execute(
+            "ALTER TABLE active_trades RENAME COLUMN current_symbol_price TO current_price"
+        )
+    report = report_of(run(legacy, "active_trade_supervisor", seconds="0.3"))
+    columns = {
+        row[1] for row in rows(legacy, files.ACTIVE_TRADES, "PRAGMA table_info(active_trades)")
+    }
+    assert report["refused"] == 0
+    assert "current_symbol_price" in columns
+    assert "current_price" not in columns
+
+
+def test_service_that_finds_no_files_makes_them(tmp_path):
+    """As the real ones do: they are what created the files in the first place."""
+    reports = [report_of(p) for p in [run(tmp_path, s, "--pace", "60") for s in SERVICES]]
+    assert {path.name for path in tmp_path.iterdir()} >= set(files.FILES)
+    columns = rows(tmp_path, files.TRADES, "PRAGMA table_info(trades)")
+    assert columns[-1][1] == "ticket_id"
+    assert sum(report["writes"] for report in reports) > 0
+
+
+def test_trade_manager_gives_up_after_a_quarter_second_counts_it_and_goes_on(legacy):
+    with closing(sqlite3.connect(legacy / files.TRADES, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        process = run(legacy, "trade_manager", "--pace", "20", seconds="1.0")
+        assert "database is locked" in process.stderr.readline()
+        other.execute("ROLLBACK")
+    report = report_of(process)
+    assert report["locked"] >= 1
+    assert report["writes"] > 0
+    assert report["slowest_ms"] < 1_000
+
+
+def test_patient_service_waits_for_a_short_lock(legacy):
+    with closing(sqlite3.connect(legacy / files.PRICE_HISTORY, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        process = run(legacy, "price_watcher", seconds="0.8")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.6)
+        other.execute("ROLLBACK")
+    report = report_of(process)
+    assert report["locked"] == 0
+    assert report["writes"] >= 1
+    assert report["slowest_ms"] > 100
+
+
+def test_frozen_file_is_told_from_a_locked_one(legacy):
+    """A trigger that refuses writes, as a cutover leaves behind, reaches the service as an error
+    that it logs and lives with."""
+    with closing(sqlite3.connect(legacy / files.PRICE_HISTORY)) as connection:
+        connection.execute(
+            "CREATE TRIGGER frozen BEFORE INSERT ON price_log"
+            " BEGIN SELECT raise(ABORT, 'moved to PostgreSQL'); END"
+        )
+    process = run(legacy, "price_watcher", "--pace", "10", seconds="0.5")
+    assert "moved to PostgreSQL" in process.stderr.readline()
+    report = report_of(process)
+    assert report["refused"] >= 1
+    assert (report["writes"], report["locked"]) == (0, 0)
+
+
+def test_pace_multiplies_the_rate(legacy):
+    slow, fast = (run(legacy, "price_watcher", "--pace", pace) for pace in ("2", "20"))
+    assert 1 <= report_of(slow)["writes"] <= 2
+    assert 4 <= report_of(fast)["writes"] <= 13
+
+
+@pytest.mark.parametrize("pace", ["0", "-1", "nan", "inf", "fast"])
+def test_impossible_pace_is_wrong_usage(tmp_path, pace):
+    process = run(tmp_path, "price_watcher", "--pace", pace)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "--pace" in errors
