@@ -1,4 +1,6 @@
-"""The SQL of `triggers/`: beside the package in a checkout, inside it in a wheel."""
+"""The SQL of `triggers/` and the demo's configuration: beside the package in a checkout, inside it in
+a wheel.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -14,3 +16,10 @@ def _root() -> Traversable:
 def load_sql(name: str) -> str:
     """The text of one file of `triggers/`, such as `sqlite/changelog.sql`."""
     return (_root() / name).read_text(encoding="utf-8")
+
+
+def demo_config() -> str:
+    """The text of the demo's configuration, which is `config.toml` at the top of a checkout."""
+    packaged = files("cdc") / "_demo_config.toml"
+    source = packaged if packaged.is_file() else files("cdc") / ".." / "config.toml"
+    return source.read_text(encoding="utf-8")

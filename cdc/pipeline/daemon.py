@@ -46,6 +46,7 @@ class Daemon:
                 self._lock(source.path)
             for source in self._config.sources:
                 bell = Alarm()
+                self._stop.on_ask(bell.ring)
                 worker = SourceWorker(self._config, source, self._target, self._stop, bell)
                 self._workers.append(worker)
                 worker.open()

@@ -5,9 +5,13 @@ One thread writes each value and others only read, so there are no locks.
 
 import enum
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from cdc.event import unix_seconds
+
+DELAYS: Final = 10_000
 
 
 class SourceState(enum.StrEnum):
@@ -32,8 +36,8 @@ class TableProgress:
 
 @dataclass(slots=True)
 class SourceProgress:
-    """One source. `events` counts those applied since the start, `delay` is the time in seconds
-    from the oldest event of the last batch to its being applied.
+    """One source. `events` counts those applied since the start, `delays` holds for each of the
+    last batches the time in seconds from its oldest event to its being applied.
     """
 
     name: str
@@ -42,7 +46,7 @@ class SourceProgress:
     captured_seq: int = 0
     applied_seq: int = 0
     events: int = 0
-    delay: float = 0.0
+    delays: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS), repr=False)
     tables: dict[str, TableProgress] = field(default_factory=dict)
     error: BaseException | None = None
 
@@ -52,4 +56,4 @@ class SourceProgress:
         self.captured_seq = max(self.captured_seq, seq)
         self.events += events
         if oldest_at is not None:
-            self.delay = max(0.0, time.time() - unix_seconds(oldest_at))
+            self.delays.append(max(0.0, time.time() - unix_seconds(oldest_at)))

@@ -4,12 +4,14 @@ One loop does both, so a chunk of the copy is exact without watermarks: it is re
 the log's end S, the log is applied up to S, and the chunk is written in the same transaction.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator
 from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
 from cdc.event import AT
+from cdc.logs import fields
 from cdc.pipeline.ahead import ReadAhead
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.session import Session
@@ -22,6 +24,8 @@ from cdc.sqlite.chunks import Chunk as SourceChunk
 from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.log import Position
 from cdc.sqlite.rows import READ_BYTES, Bound
+
+log = logging.getLogger(__name__)
 
 MOST_VALUES: Final = 600_000
 """Values (rows times columns) held in one batch or chunk; two may be in memory at a time."""
@@ -79,7 +83,8 @@ class Replication:
         return all(t.live for t in self._session.tables)
 
     def _tail(self) -> bool:
-        self._progress.state = SourceState.TAILING
+        if self._progress.state is not SourceState.TAILING:
+            self._begin_tailing()
         batch = self._ahead.take() or self._read_events(self._session.position.seq)
         if not batch.events:
             return False
@@ -87,6 +92,15 @@ class Replication:
             self._ahead.start(partial(self._read_events, batch.end.seq))
         self._apply(batch, boundary=batch.complete)
         return True
+
+    def _begin_tailing(self) -> None:
+        self._progress.state = SourceState.TAILING
+        log.info(
+            "All %d tables are copied; following changes from event %d on.",
+            len(self._session.tables),
+            self._session.position.seq,
+            extra=fields("tailing", source=self._name, seq=self._session.position.seq),
+        )
 
     def _read_events(self, after: int, up_to: int | None = None) -> Events:
         """The events behind `after`, as many as fit into one batch, in several short reads."""
@@ -125,13 +139,13 @@ class Replication:
         oldest = batch.events[0][AT] if batch.events else None
         self._progress.applied(end.seq, len(batch.events), oldest)
 
-    def _copy_all(self) -> Iterator[bool]:
+    def _copy_all(self) -> Generator[bool, None, None]:
         for table in self._session.tables:
             if not table.live:
                 self._progress.state = SourceState.COPYING
                 yield from self._copy(table)
 
-    def _copy(self, table: ReplicatedTable) -> Iterator[bool]:
+    def _copy(self, table: ReplicatedTable) -> Generator[bool, None, None]:
         """Copy one table from where it stands; yields after each committed chunk."""
         reader = ChunkReader(self._session.file, table.source)
         width = len(table.mapped.columns)
@@ -149,6 +163,12 @@ class Replication:
                 self._write_chunk(table, chunk, batch)
                 progress.copied, progress.done = table.copied, table.live
                 yield True
+            log.info(
+                "Copied table %s: %d rows.",
+                table.name,
+                table.copied,
+                extra=fields("copied", source=self._name, table=table.name, rows=table.copied),
+            )
         finally:
             ahead.close()
 

@@ -1,17 +1,27 @@
 """Stopping cleanly: one flag that every wait listens to."""
 
+import signal
 import threading
+from collections.abc import Callable
+from typing import Any
 
 
 class Stop:
-    """Asked for once, by a signal or a failure; asking again changes nothing."""
+    """Asked for once, by a signal or by whoever has had enough; asking again changes nothing."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
 
     def ask(self) -> None:
-        """Ask everything to end at its next safe point. Safe in a signal handler."""
+        """Ask everything to end at its next safe point."""
         self.event.set()
+        for listener in self._listeners:
+            listener()
+
+    def on_ask(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called when the stop is asked for, to end a wait for something else."""
+        self._listeners.append(listener)
 
     @property
     def asked(self) -> bool:
@@ -21,6 +31,15 @@ class Stop:
         """Wait, but not beyond being asked to stop; returns whether it was."""
         return self.event.wait(seconds)
 
+    def ask_on_signals(self) -> None:
+        """Let SIGTERM and SIGINT ask for the stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, *_: Any) -> None:
+        # In a thread of its own: the code that the signal interrupts may hold the event's lock.
+        threading.Thread(target=self.ask, name="cdc-stop", daemon=True).start()
+
 
 class Alarm:
     """Wakes one waiting thread. A ring while nobody waits is kept for the next wait."""
@@ -29,6 +48,7 @@ class Alarm:
         self._event = threading.Event()
 
     def ring(self) -> None:
+        """End the wait of the other thread, or its next one."""
         self._event.set()
 
     def wait(self, seconds: float) -> bool:

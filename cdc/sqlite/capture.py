@@ -18,7 +18,8 @@ from cdc.sqlite import introspect, layouts, log
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.names import CHANGELOG, OWN_PREFIX, quote
-from cdc.sqlite.order import chunk_order
+from cdc.sqlite.order import fill_order
+from cdc.sqlite.rows import Bound, read_rows
 from cdc.sqlite.triggers import CaptureSql, mirror_name, render
 
 MOST_COLUMNS: Final = 2000 - VALUES
@@ -28,6 +29,8 @@ STEP_SECONDS: Final = 0.02
 """How long one of many small write transactions of ours may take."""
 
 STEP_ROWS: Final = 200
+
+ONE_ROW: Final = Bound(seconds=STEP_SECONDS, rows=1)
 
 LONGEST_REST_SECONDS: Final = 0.25
 
@@ -190,7 +193,8 @@ def _compiles(file: SourceFile, source: SourceTable) -> dict[str, str]:
     errors = {}
     for kind, statement in probes.items():
         try:
-            file.query(f"EXPLAIN {statement}").fetchall()
+            # Compiled, not fetched: the program may show a text that is not UTF-8.
+            file.query(f"EXPLAIN {statement}").close()
             errors[kind] = ""
         except apsw.SQLError as error:
             errors[kind] = str(error)
@@ -251,7 +255,7 @@ class _MirrorFill:
     def __init__(self, file: SourceFile, source: SourceTable, sql: CaptureSql) -> None:
         self.file = file
         self.fill = sql.fill
-        self.order = chunk_order(source)
+        self.order = fill_order(source)
         self.table = quote(source.name)
 
     def run(self, wait: Wait, stopped: Callable[[], bool]) -> None:
@@ -267,12 +271,18 @@ class _MirrorFill:
     def _step(self, place: Row | None, rows: int) -> Row | None:
         """Fill in the next `rows` rows; returns the place reached, None at the table's end."""
         after = self.order.after(place)
-        end: Row | None = self.file.query(
-            f"SELECT {self.order.order_by()} FROM {self.table} AS _cdc_t WHERE {after}"
+        # A row without a key has no entry; nothing lies behind a place that is NULL.
+        there = " AND ".join(f"{term} IS NOT NULL" for term in self.order.terms)
+        found = read_rows(
+            self.file,
+            self.order.terms,
+            f"FROM {self.table} AS _cdc_t WHERE {after} AND {there}"
             f" ORDER BY {self.order.order_by()} LIMIT 1 OFFSET {rows - 1}",
             place or (),
-        ).fetchone()
-        condition = after if end is None else f"{after} AND {self.order.up_to()}"
+            ONE_ROW,
+        ).rows
+        end: Row | None = found[0] if found else None
+        condition = after if end is None else f"{after} AND {self.order.up_to(end)}"
         self.file.query(f"{self.fill} AND {condition}", (*(place or ()), *(end or ())))
         return end
 

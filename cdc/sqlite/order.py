@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cdc.schema import Row
+from cdc.schema import Row, UndecodableText
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.names import quote
 
@@ -28,14 +28,18 @@ class ChunkOrder:
 
     def after(self, place: Row | None) -> str:
         """The condition, with its bindings in order, for the rows behind `place`."""
-        return "1" if place is None else f"({self._row}) > ({self._marks()})"
+        return "1" if place is None else f"({self._row}) > ({_marks(place)})"
 
-    def up_to(self) -> str:
-        """The condition for the rows before a place, and the row at it."""
-        return f"({self._row}) <= ({self._marks()})"
+    def up_to(self, place: Row) -> str:
+        """The condition, with its bindings in order, for the rows before `place` and at it."""
+        return f"({self._row}) <= ({_marks(place)})"
 
-    def _marks(self) -> str:
-        return ", ".join("?" for _ in self.terms)
+
+def _marks(place: Row) -> str:
+    # A text that is not valid in the file's encoding can only be bound as the bytes that it has.
+    return ", ".join(
+        "CAST(? AS TEXT)" if isinstance(value, UndecodableText) else "?" for value in place
+    )
 
 
 def chunk_order(source: SourceTable) -> ChunkOrder:
@@ -52,3 +56,10 @@ def chunk_order(source: SourceTable) -> ChunkOrder:
         f"_cdc_t.{quote(column.name)} COLLATE {column.collation}" for column in table.key_columns
     )
     return ChunkOrder(terms, by_key=exact)
+
+
+def fill_order(source: SourceTable) -> ChunkOrder:
+    """By rowid where there is one: a key under it may be NULL, which no place can lie behind."""
+    if source.rowid is not None:
+        return ChunkOrder((f"_cdc_t.{source.rowid}",), by_key=source.table.integer_key)
+    return chunk_order(source)

@@ -1,0 +1,49 @@
+"""Where output goes: data to standard output, words to standard error."""
+
+import sys
+from typing import Any, Final
+
+import orjson
+from rich.console import Console
+
+from cdc.errors import CdcError
+from cdc.redact import redact
+
+DATA: Final = Console(highlight=False, soft_wrap=True)
+ERRORS: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def tell(words: str) -> None:
+    """Say something to the operator; not part of the data."""
+    ERRORS.print(words, markup=False)
+
+
+def tell_error(error: CdcError, *, traceback: bool) -> None:
+    """Say what went wrong and what to do about it, with the traceback where it was asked for."""
+    if traceback:
+        ERRORS.print_exception()
+    ERRORS.print(f"cdc: {redact(str(error))}", markup=False, style="bold red")
+    if error.hint:
+        ERRORS.print(f"  → {redact(error.hint)}", markup=False)
+
+
+def put_json(data: Any) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def duration(seconds: float) -> str:
+    """A duration for people.
+
+    >>> [duration(s) for s in (0, 0.0123, 3.21, 75, 7384)]
+    ['0 s', '12 ms', '3.2 s', '1 min 15 s', '2 h 3 min']
+    """
+    if seconds == 0:
+        return "0 s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

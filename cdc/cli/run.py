@@ -1,0 +1,49 @@
+"""`cdc run`: the daemon."""
+
+import enum
+from typing import Annotated
+
+import typer
+
+from cdc import logs
+from cdc.cli.display import Display
+from cdc.cli.options import ConfigOption, load_config, open_target
+from cdc.cli.output import ERRORS
+from cdc.pipeline.daemon import Daemon
+from cdc.pipeline.stop import Stop
+
+
+class LogFormat(enum.StrEnum):
+    """The values of --log-format."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def run(
+    context: typer.Context,
+    config: ConfigOption = None,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(help="End when every table is copied and every event so far is applied."),
+    ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How log lines look on standard error.")
+    ] = LogFormat.TEXT,
+) -> None:
+    """Create the tables, copy what is there, and follow every change until told to stop.
+
+    SIGTERM and Ctrl-C stop it cleanly at any moment; the next run goes on where this one ended.
+    """
+    loaded = load_config(config)
+    live = ERRORS.is_terminal and log_format is LogFormat.TEXT
+    logs.configure(
+        log_format.value, "debug" if context.obj else "info", ERRORS if live else None
+    )
+    stop = Stop()
+    stop.ask_on_signals()
+    with open_target(loaded) as target:
+        daemon = Daemon(loaded, target, stop)
+        daemon.open()
+        with Display(daemon.progress, ERRORS, live=live) as display:
+            daemon.run(until_caught_up=until_caught_up, show=display.show)

@@ -1,0 +1,58 @@
+"""`cdc status`: what every source is doing."""
+
+from typing import Any
+
+from rich.table import Table
+
+from cdc.cli.lag import as_json as lag_as_json
+from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
+from cdc.cli.output import DATA, duration, put_json
+from cdc.pipeline.lag import SourceLag, measure
+
+
+def status(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show what each source is doing, table by table; works with the daemon up or down."""
+    loaded = load_config(config)
+    with open_target(loaded) as target:
+        lags = measure(loaded, target)
+        description = target.description
+    if json:
+        put_json(_as_json(lags, description))
+        return
+    DATA.print(f"target  {description}", markup=False)
+    for each in lags:
+        _print_source(each)
+
+
+def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
+    sources = [
+        lag
+        | {
+            "path": each.path,
+            "message": each.message,
+            "holder": each.holder,
+            "tables": each.tables,
+        }
+        for lag, each in zip(lag_as_json(lags)["sources"], lags, strict=True)
+    ]
+    return {"target": target, "sources": sources}
+
+
+def _print_source(each: SourceLag) -> None:
+    DATA.print()
+    DATA.print(f"{each.name}  {each.state}", markup=False, style="bold")
+    DATA.print(f"  file    {each.path}", markup=False)
+    DATA.print(f"  daemon  {each.holder or 'not running'}", markup=False)
+    behind = f", the oldest {duration(each.lag_seconds)} old" if each.lag_events else ""
+    DATA.print(
+        f"  lag     {each.lag_events:,} events{behind}; applied {each.applied_seq:,} of"
+        f" {each.captured_seq:,}",
+        markup=False,
+    )
+    if each.message:
+        DATA.print(f"  note    {each.message}", markup=False)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))
+    for t in each.tables:
+        table.add_row("         ", t.name, "live" if t.live else f"copying, {t.rows:,} rows", t.target)
+    if each.tables:
+        DATA.print(table)

@@ -1,0 +1,102 @@
+"""How far the target is behind, asked of both sides; works with the daemon up or down."""
+
+import time
+from dataclasses import dataclass
+
+from cdc.config import Config, SourceConfig
+from cdc.event import unix_seconds
+from cdc.pipeline.progress import SourceState
+from cdc.postgres import state
+from cdc.postgres.connection import Connection, Target
+from cdc.sqlite import log, surroundings
+from cdc.sqlite.changelog import Changelog
+from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.lock import Holder, holder
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """One table in the target; `rows` counts those copied so far or at the end of the copy."""
+
+    name: str
+    target: str
+    live: bool
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLag:
+    """One source. `lag_seconds` is the age of the oldest event that is not applied, 0 without one.
+
+    `copied` says whether every table's copy is complete; until then the lag says little.
+    """
+
+    name: str
+    path: str
+    captured_seq: int
+    applied_seq: int
+    lag_events: int
+    lag_seconds: float
+    state: str
+    message: str
+    copied: bool
+    holder: Holder | None
+    tables: tuple[TableStatus, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the lag means something: all is copied and nothing waits for a decision."""
+        return self.copied and self.state != SourceState.HALTED
+
+
+def measure(config: Config, target: Target) -> list[SourceLag]:
+    """The lag of every source of the configuration, in its order."""
+    with target.lease() as conn:
+        installed = state.identity(conn) is not None
+        return [_measure(conn, source, installed=installed) for source in config.sources]
+
+
+def _measure(conn: Connection, source: SourceConfig, *, installed: bool) -> SourceLag:
+    check_is_file(source.path)
+    surroundings.check_owner(source.path)
+    # The target first: what is captured meanwhile then counts as lag, never as negative lag.
+    known = state.source(conn, source.name) if installed else None
+    tables = state.captured_tables(conn, source.name) if installed else []
+    applied = known.applied_seq if known else 0
+    captured, oldest = _captured(source, applied)
+    events = max(0, captured - applied)
+    running = holder(source.path)
+    return SourceLag(
+        name=source.name,
+        path=str(source.path),
+        captured_seq=captured,
+        applied_seq=applied,
+        lag_events=events,
+        lag_seconds=max(0.0, time.time() - unix_seconds(oldest)) if events and oldest else 0.0,
+        state=_state(known, running),
+        message=known.message if known else "",
+        copied=bool(known) and all(table.state == "live" for table in tables),
+        holder=running,
+        tables=tuple(
+            TableStatus(
+                t.name, f"{t.target_schema}.{t.target_name}", t.state == "live", t.copied_rows
+            )
+            for t in tables
+        ),
+    )
+
+
+def _captured(source: SourceConfig, applied: int) -> tuple[int, float | None]:
+    with SourceFile(source.path) as file, file.reading():
+        if log.read(file) is None:
+            return 0, None
+        changelog = Changelog(file)
+        return changelog.newest(), changelog.time_of_first_after(applied)
+
+
+def _state(known: state.Source | None, running: Holder | None) -> str:
+    if known is None:
+        return SourceState.STARTING if running else "new"
+    if running or known.state == SourceState.HALTED:
+        return known.state
+    return SourceState.STOPPED

@@ -1,0 +1,39 @@
+"""Comparing all tables of a source that nobody writes to."""
+
+from cdc.config import SourceConfig
+from cdc.errors import TargetRefused
+from cdc.mapping import definition
+from cdc.mapping.table import MappedTable
+from cdc.postgres import state
+from cdc.postgres.connection import Target
+from cdc.proof.rows import Comparison, compare_table
+from cdc.sqlite import capture
+from cdc.sqlite.connection import SourceFile
+
+
+def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
+    """Compare every captured table of a source with its target, row by row."""
+    with target.lease() as conn, SourceFile(source.path) as file:
+        known = {table.name: table for table in state.captured_tables(conn, source.name)}
+        with file.reading():
+            captured = capture.captured(file)
+        comparisons = []
+        for each in captured:
+            mapped = _mapped(known.get(each.name), each)
+            if mapped is None:
+                raise TargetRefused(
+                    f"Table {each.name} of source {source.name} has no target of its present shape.",
+                    hint="Let cdc run copy it first.",
+                )
+            comparisons.append(compare_table(file, each.source, conn, mapped))
+        return comparisons
+
+
+def _mapped(made: state.CapturedTable | None, captured: capture.Captured) -> MappedTable | None:
+    return made and definition.load(
+        made.definition,
+        captured.source.table,
+        captured.layout,
+        made.target_schema,
+        made.target_name,
+    )
