@@ -37,7 +37,8 @@ def demo(
         float, typer.Option(min=1, metavar="S", help="How long to follow the live changes.")
     ] = 20.0,
     pace: Annotated[
-        float, typer.Option(min=0.1, metavar="F", help="How much busier than life the services are.")
+        float,
+        typer.Option(min=0.1, metavar="F", help="How much busier than life they write."),
     ] = 1.0,
 ) -> None:
     """Replicate a small trading system live: seven SQLite files, four services that write to them.

@@ -1,4 +1,4 @@
-"""The live display of `cdc run` on a terminal: bars while it copies, one calm line per source after."""
+"""The live display on a terminal: bars while it copies, then one calm line per source."""
 
 from types import TracebackType
 from typing import Self
@@ -28,9 +28,7 @@ class Display:
     def __init__(self, sources: list[SourceProgress], console: Console, *, live: bool) -> None:
         self._sources = sources
         self._shown = ""
-        self._live = (
-            Live(console=console, auto_refresh=False, transient=False) if live else None
-        )
+        self._live = Live(console=console, auto_refresh=False, transient=False) if live else None
 
     def __enter__(self) -> Self:
         if self._live is not None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.output import tell
 from cdc.cli.options import ConfigOption
+from cdc.cli.output import tell
 from cdc.config import locate
 from cdc.config.render import name_sources, render
 from cdc.errors import ConfigError
@@ -47,8 +47,11 @@ def _describe(path: Path) -> None:
             if introspect.source_table(file, name).table.rowid_key:
                 tell(f"  {name} has no key: its rows will be told apart by their rowid.")
         for name, kind in introspect.uncaptured(file):
-            tell(f"  {name} is a {kind} table or view and is not captured." if kind != "view"
-                 else f"  {name} is a view and is not captured.")
+            tell(
+                f"  {name} is a {kind} table or view and is not captured."
+                if kind != "view"
+                else f"  {name} is a view and is not captured."
+            )
 
 
 def _relative(file: Path, config: Path) -> Path:

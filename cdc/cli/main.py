@@ -42,7 +42,9 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _options(
     context: typer.Context,
-    debug: Annotated[bool, typer.Option(help="Show tracebacks and debug logging.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and debug logging.")
+    ] = False,
     _version: Annotated[
         bool,
         typer.Option(
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="cdc")
     except typer.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:

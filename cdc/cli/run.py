@@ -25,7 +25,10 @@ def run(
     config: ConfigOption = None,
     until_caught_up: Annotated[
         bool,
-        typer.Option(help="End when every table is copied and every event so far is applied."),
+        typer.Option(
+            "--until-caught-up",
+            help="End when every table is copied and every event so far is applied.",
+        ),
     ] = False,
     log_format: Annotated[
         LogFormat, typer.Option(help="How log lines look on standard error.")
@@ -37,9 +40,7 @@ def run(
     """
     loaded = load_config(config)
     live = ERRORS.is_terminal and log_format is LogFormat.TEXT
-    logs.configure(
-        log_format.value, "debug" if context.obj else "info", ERRORS if live else None
-    )
+    logs.configure(log_format.value, "debug" if context.obj else "info", ERRORS if live else None)
     stop = Stop()
     stop.ask_on_signals()
     with open_target(loaded) as target:

@@ -53,6 +53,4 @@ def choose(column: Column, values: Iterable[Value]) -> TargetType:
 
 def choose_all(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[TargetType, ...]:
     """The target type of each column of a table with these rows."""
-    return tuple(
-        choose(column, (row[i] for row in rows)) for i, column in enumerate(columns)
-    )
+    return tuple(choose(column, (row[i] for row in rows)) for i, column in enumerate(columns))

@@ -1,1 +1,4 @@
-"""The ways from a SQLite file to PostgreSQL: the copy, then the tail. Only this package knows both."""
+"""The ways from a SQLite file to PostgreSQL: the copy, then the tail.
+
+Only this package, and the proof, know both sides.
+"""

@@ -47,7 +47,11 @@ def _check_never_known(source: SourceConfig, known: state.Source | None) -> None
 
 
 def register(
-    conn: Connection, file: SourceFile, source: SourceConfig, known: state.Source | None, target: str
+    conn: Connection,
+    file: SourceFile,
+    source: SourceConfig,
+    known: state.Source | None,
+    target: str,
 ) -> Position:
     """Make file and target know each other; returns the position that the target stands at.
 

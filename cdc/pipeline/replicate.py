@@ -172,9 +172,7 @@ class Replication:
         finally:
             ahead.close()
 
-    def _read_chunk(
-        self, reader: ChunkReader, bound: Bound, after: Row | None
-    ) -> SourceChunk:
+    def _read_chunk(self, reader: ChunkReader, bound: Bound, after: Row | None) -> SourceChunk:
         with self._session.reading():
             return reader.read(after, bound)
 

@@ -8,6 +8,7 @@ what is true by the same checks.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError
@@ -15,7 +16,7 @@ from cdc.logs import fields
 from cdc.pipeline import identity
 from cdc.pipeline.batch import Compactor
 from cdc.pipeline.stop import Stop
-from cdc.pipeline.tables import ReplicatedTable, prepare_tables
+from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
@@ -90,20 +91,20 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             renew = _renumbered(file, tables)
             found = capture.install(file, wanted, renew=renew, wait=stop.wait)
             _report(source, found)
+            # A row that is not in the mirror yet could be evicted without an event.
             capture.fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
             position = identity.register(conn, file, source, known, target_id.id)
             with file.reading():
                 schema_version = file.schema_version
                 captured = capture.captured(file)
-            prepared = prepare_tables(
+            prepared = TablePreparation(
                 conn,
                 file,
                 source,
-                captured,
                 schema=config.target_schema(source),
                 schema_version=schema_version,
                 seq=position.seq,
-            )
+            ).prepare(captured)
             return Session(
                 file,
                 position=position,
@@ -128,24 +129,32 @@ def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]
     """
     with file.reading():
         now = file.schema_version
-    return {
-        t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)
-    }
+    return {t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)}
 
 
 def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
-    for table, finding in found.items():
-        if finding is Finding.HOLE:
-            log.warning(
-                "The capture of table %s had a gap (a trigger or an index changed, or its rowids"
-                " moved): the table is copied again.",
-                table,
-                extra=fields("capture_hole", source=source.name, table=table),
-            )
-        elif finding is not Finding.INTACT:
+    for finding in (Finding.NEW, Finding.RESHAPED, Finding.OUTDATED, Finding.UNWANTED):
+        tables = [table for table, each in found.items() if each is finding]
+        if tables:
             log.info(
-                "Capture of table %s: %s.",
-                table,
-                finding.value,
-                extra=fields("capture_" + finding.value, source=source.name, table=table),
+                "Capture of %d tables %s: %s.",
+                len(tables),
+                _DONE[finding],
+                ", ".join(tables),
+                extra=fields("capture_" + finding.value, source=source.name, tables=tables),
             )
+    for table in (table for table, each in found.items() if each is Finding.HOLE):
+        log.warning(
+            "The capture of table %s had a gap (a trigger or a unique index changed, or its rowids"
+            " moved): it is mended, and the table is copied again.",
+            table,
+            extra=fields("capture_hole", source=source.name, table=table),
+        )
+
+
+_DONE: Final = {
+    Finding.NEW: "installed",
+    Finding.RESHAPED: "renewed, since their columns or keys changed",
+    Finding.OUTDATED: "upgraded to this version of cdc",
+    Finding.UNWANTED: "ended, since they are excluded or gone",
+}

@@ -15,6 +15,7 @@ from cdc.mapping.types import LITERAL, TYPES, TargetType
 from cdc.postgres import state, tables
 from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import target_identifier, target_identifiers
+from cdc.postgres.translate import translated
 from cdc.schema import Row
 from cdc.sqlite.capture import Captured
 from cdc.sqlite.connection import SourceFile
@@ -48,54 +49,90 @@ class ReplicatedTable:
         return self.source.name
 
 
-def prepare_tables(
-    conn: Connection,
-    file: SourceFile,
-    source: SourceConfig,
-    captured: list[Captured],
-    *,
-    schema: str,
-    schema_version: int,
-    seq: int,
-) -> list[ReplicatedTable]:
-    """Map every captured table to the target's `schema`, and make the targets that are missing or
-    were made for a capture that has ended. `schema_version` and `seq` say where the file and the
-    target stand.
+class TablePreparation:
+    """Maps the captured tables of a source, and makes the targets that are missing or were made for
+    a capture that has ended.
+
+    `schema` is the target's; `schema_version` and `seq` say where the file and the position stand.
     """
-    _check_overrides(source, captured)
-    known = {t.name: t for t in state.captured_tables(conn, source.name)}
-    prepared = []
-    for capture in captured:
-        overrides = _overrides(source, capture.source)
-        existing = known.get(capture.name)
+
+    def __init__(
+        self,
+        conn: Connection,
+        file: SourceFile,
+        source: SourceConfig,
+        *,
+        schema: str,
+        schema_version: int,
+        seq: int,
+    ) -> None:
+        self._conn = conn
+        self._file = file
+        self._source = source
+        self._schema = schema
+        self._schema_version = schema_version
+        self._seq = seq
+
+    def prepare(self, captured: list[Captured]) -> list[ReplicatedTable]:
+        """Every captured table with its target, all made in one transaction."""
+        _check_overrides(self._source, captured)
+        known = {t.name: t for t in state.captured_tables(self._conn, self._source.name)}
+        with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
+            return [self._prepare(each, known.get(each.name)) for each in captured]
+
+    def _prepare(self, capture: Captured, existing: state.CapturedTable | None) -> ReplicatedTable:
+        overrides = _overrides(self._source, capture.source)
         kept = _kept(existing, capture) if existing is not None else None
         if existing is not None and kept is not None and definition.agrees(kept, overrides):
-            prepared.append(_resumed(existing, kept, capture))
-            continue
-        mapped = _map(file, source, capture.source, overrides, schema)
+            return _resumed(existing, kept, capture)
+        mapped = self._map(capture.source, overrides)
         resync = existing is not None and _can_resync(existing, mapped, capture)
+        self._begin_copy(capture, mapped, resync=resync)
+        return ReplicatedTable(
+            capture.source,
+            capture.layout,
+            mapped,
+            live=False,
+            place=None,
+            copied=0,
+            fresh=not resync,
+        )
+
+    def _begin_copy(self, capture: Captured, mapped: MappedTable, *, resync: bool) -> None:
         made_for = definition.dump(mapped, capture.layout) | {"fresh": not resync}
         if capture.source.table.rowid_key:
-            made_for["rowids_as_of"] = schema_version
-            _warn_of_rowids(source, capture)
+            made_for["rowids_as_of"] = self._schema_version
+            _warn_of_rowids(self._source, capture)
+        name = self._source.name
         if resync:
             state.restart_copy(
-                conn, source.name, capture.name, definition=made_for, since_seq=seq
+                self._conn, name, capture.name, definition=made_for, since_seq=self._seq
             )
         else:
-            tables.recreate_table(conn, source.name, mapped, definition=made_for, since_seq=seq)
-        prepared.append(
-            ReplicatedTable(
-                capture.source,
-                capture.layout,
-                mapped,
-                live=False,
-                place=None,
-                copied=0,
-                fresh=not resync,
+            tables.recreate_table(
+                self._conn, name, mapped, definition=made_for, since_seq=self._seq
             )
-        )
-    return prepared
+
+    def _map(self, source: SourceTable, overrides: Mapping[str, TargetType]) -> MappedTable:
+        table = source.table
+        with self._file.reading():
+            rows = sample(self._file, source, SAMPLE)
+        chosen = choose_all(table.columns, rows)
+        types = [overrides.get(c.name, t) for c, t in zip(table.columns, chosen, strict=True)]
+        for column, type_ in zip(table.columns, types, strict=True):
+            widened = type_ is not natural_type(column) and column.name not in overrides
+            if widened and column.declared:
+                log.info(
+                    "Column %s of table %s is declared %s but holds other values: it becomes %s.",
+                    column.name,
+                    table.name,
+                    column.declared,
+                    type_.name,
+                    extra=fields("type_widened", source=self._source.name, table=table.name),
+                )
+        names = target_identifiers([c.name for c in table.columns])
+        columns = tuple(TargetColumn(n, t) for n, t in zip(names, types, strict=True))
+        return MappedTable(table, self._schema, target_identifier(table.name), columns)
 
 
 def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Captured) -> bool:
@@ -139,33 +176,6 @@ def _resumed(
     )
 
 
-def _map(
-    file: SourceFile,
-    config: SourceConfig,
-    source: SourceTable,
-    overrides: Mapping[str, TargetType],
-    schema: str,
-) -> MappedTable:
-    table = source.table
-    with file.reading():
-        rows = sample(file, source, SAMPLE)
-    chosen = choose_all(table.columns, rows)
-    types = [overrides.get(c.name, t) for c, t in zip(table.columns, chosen, strict=True)]
-    for column, type_ in zip(table.columns, types, strict=True):
-        if type_ is not natural_type(column) and column.name not in overrides and column.declared:
-            log.info(
-                "Column %s of table %s is declared %s but holds other values: it becomes %s.",
-                column.name,
-                table.name,
-                column.declared,
-                type_.name,
-                extra=fields("type_widened", source=config.name, table=table.name),
-            )
-    names = target_identifiers([c.name for c in table.columns])
-    columns = tuple(TargetColumn(n, t) for n, t in zip(names, types, strict=True))
-    return MappedTable(table, schema, target_identifier(table.name), columns)
-
-
 def _overrides(config: SourceConfig, source: SourceTable) -> dict[str, TargetType]:
     names = {c.name.lower(): c.name for c in source.table.columns}
     wanted = next(
@@ -201,5 +211,3 @@ def _warn_of_rowids(config: SourceConfig, capture: Captured) -> None:
         capture.source.table.columns[0].name,
         extra=fields("table_without_key", source=config.name, table=capture.name),
     )
-
-

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: the one place that opens them, and a bounded pool of them."""
 
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -195,9 +196,11 @@ class Target:
 
 
 def _is_alive(conn: Connection) -> bool:
-    """Whether an idle connection has no word of its end waiting; costs no round trip."""
-    try:
-        conn.pgconn.consume_input()
-    except psycopg.OperationalError:
-        return False
-    return not conn.closed
+    """Whether nothing waits to be read; costs no round trip.
+
+    On an idle connection that is a farewell of the server, or a notice, for which a new connection
+    is a small price.
+    """
+    poll = select.poll()
+    poll.register(conn.pgconn.socket, select.POLLIN)
+    return not poll.poll(0)

@@ -107,8 +107,13 @@ def identity(conn: Connection) -> TargetIdentity | None:
     Raises TargetRefused where a newer cdc made the schema.
     """
     with translated("read the schema cdc"):
-        row = conn.execute("SELECT to_regclass('cdc.target') IS NOT NULL").fetchone()
-        if row is None or not row[0]:
+        # Not to_regclass(): that may remember that there was no schema, although somebody has made
+        # it since, and we have waited for their lock.
+        found = conn.execute(
+            "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'cdc' AND c.relname = 'target'"
+        ).fetchone()
+        if found is None:
             return None
         with conn.cursor(row_factory=class_row(TargetIdentity)) as cur:
             known = cur.execute("SELECT id, version FROM cdc.target").fetchone()

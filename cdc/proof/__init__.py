@@ -1,1 +1,1 @@
-"""Comparing both sides, independently of what wrote them: no encoding is shared with the applier."""
+"""Comparing both sides; no encoding is shared with what wrote them."""

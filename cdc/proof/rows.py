@@ -107,19 +107,20 @@ def _source_rows(file: SourceFile, source: SourceTable) -> Iterator[Row]:
 
 def _target_rows(conn: Connection, target: MappedTable) -> Iterator[tuple[Canonical, ...]]:
     columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in target.columns)
-    query = sql.SQL("SELECT {} FROM {}").format(
-        columns, sql.Identifier(target.schema, target.name)
-    )
+    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(target.schema, target.name))
     readers = [_READERS[column.type.name] for column in target.columns]
-    with translated(f"read {target.schema}.{target.name}"), conn.transaction():
-        with conn.cursor(name="cdc_compare", binary=True) as cursor:
-            cursor.itersize = 10_000
-            cursor.execute(query)
-            for row in cursor:
-                yield tuple(
-                    ("null", None) if value is None else read(value)
-                    for read, value in zip(readers, row, strict=True)
-                )
+    with (
+        translated(f"read {target.schema}.{target.name}"),
+        conn.transaction(),
+        conn.cursor(name="cdc_compare", binary=True) as cursor,
+    ):
+        cursor.itersize = 10_000
+        cursor.execute(query)
+        for row in cursor:
+            yield tuple(
+                ("null", None) if value is None else read(value)
+                for read, value in zip(readers, row, strict=True)
+            )
 
 
 def _of_numeric(value: Decimal) -> Canonical:

@@ -22,7 +22,7 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
             mapped = _mapped(known.get(each.name), each)
             if mapped is None:
                 raise TargetRefused(
-                    f"Table {each.name} of source {source.name} has no target of its present shape.",
+                    f"Table {each.name} of {source.name} has no target of its present shape.",
                     hint="Let cdc run copy it first.",
                 )
             comparisons.append(compare_table(file, each.source, conn, mapped))
@@ -30,7 +30,9 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
 
 
 def _mapped(made: state.CapturedTable | None, captured: capture.Captured) -> MappedTable | None:
-    return made and definition.load(
+    if made is None:
+        return None
+    return definition.load(
         made.definition,
         captured.source.table,
         captured.layout,

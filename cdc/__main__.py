@@ -1,0 +1,5 @@
+"""`python -m cdc` is `cdc`."""
+
+from cdc.cli import main
+
+main()
