@@ -162,7 +162,7 @@ def _initialise(pgserver: ModuleType, directory: Path) -> None:
 def _ensure_running(server: Any, directory: Path) -> str:
     sockets = _socket_directory(server, directory)
     dsn = make_conninfo(host=str(sockets), port=5432, user="postgres", dbname="postgres")
-    if not _is_running(directory, dsn):
+    if not _is_running(directory, sockets, dsn):
         # A path is quoted as an item of a list of directories, and then for the shell of pg_ctl.
         quoted = shlex.quote('"' + str(sockets).replace('"', '""') + '"')
         options = f"-c listen_addresses='' -p 5432 -k {quoted}"
@@ -170,12 +170,13 @@ def _ensure_running(server: Any, directory: Path) -> str:
     return dsn
 
 
-def _is_running(directory: Path, dsn: str) -> bool:
+def _is_running(directory: Path, sockets: Path, dsn: str) -> bool:
     """Whether a server answers; one that is about to, or about to stop, is waited for.
 
     After a kill -9 or a power cut a postmaster.pid stays behind. PostgreSQL sees through it, unless
-    the process id in it belongs to somebody by now: then the file is removed. Should a backend of
-    the dead server still live, PostgreSQL notices that in another way and does not start.
+    the process id in it belongs to somebody by now, or to a zombie: then the file is removed, and
+    the socket's like it. Should a backend of the dead server still live, PostgreSQL notices that in
+    another way and does not start.
     """
     path = directory / "postmaster.pid"
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -188,6 +189,7 @@ def _is_running(directory: Path, dsn: str) -> bool:
                 silence = time.monotonic() + SILENCE_SECONDS
             case _ if time.monotonic() > silence:
                 path.unlink(missing_ok=True)
+                (sockets / f"{_SOCKET}.lock").unlink(missing_ok=True)
         if time.monotonic() > deadline:
             raise RuntimeError("it is still starting up")
         time.sleep(0.05)

@@ -10,9 +10,6 @@ from cdc.schema import Key, Row, UndecodableText, Value
 _SHOWN: Final = 60
 """Characters of a value that a message shows."""
 
-_HINT: Final = (
-    "map the column to a type that takes it (text, numeric, literal), or quarantine such rows"
-)
 _NULL_HINT: Final = "give the row a key in SQLite; PostgreSQL has no row without one"
 
 
@@ -34,8 +31,17 @@ class Misfit(ValueDoesNotFit):
         super().__init__(
             f"{table.schema}.{table.name}, key {shown}: {storage_class(value)} {_shorten(value)}"
             f" does not fit column {column.name} ({column.type.sql})",
-            hint=_NULL_HINT if value is None else _HINT,
+            hint=_NULL_HINT if value is None else _hint(table, position),
         )
+
+
+def _hint(table: MappedTable, position: int) -> str:
+    source = table.source
+    column = source.columns[position].name
+    return (
+        f"for table {source.name!r}, column {column!r}, set another type in the configuration and run"
+        ' again, which copies the table anew; type = "literal" takes any value'
+    )
 
 
 def find_misfit(

@@ -16,9 +16,13 @@ ROWID_NAMES: Final = ("rowid", "_rowid_", "oid")
 
 @dataclass(frozen=True, slots=True)
 class UniqueTerm:
-    """One term of a unique index: a column's name, or an expression's text, and its collation."""
+    """One term of a unique index: a column's name, or an expression's text, and its collation.
+
+    An expression has no affinity: SQLite stores what it gives as it is.
+    """
 
     collation: str
+    affinity: Affinity = "BLOB"
     column: str | None = None
     expression: str | None = None
 
@@ -36,12 +40,24 @@ class UniqueSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Child:
+    """A foreign key that acts on the rows of `table` when the row that they refer to goes.
+
+    `columns` pairs each of its columns with the column of the parent that it refers to.
+    """
+
+    table: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SourceTable:
     """A table of a file as capture needs it: `rowid` is a name that reaches its rowid, if any."""
 
     table: Table
     unique_sets: tuple[UniqueSet, ...]
     rowid: str | None
+    children: tuple[Child, ...] = ()
 
     @property
     def name(self) -> str:
@@ -112,7 +128,7 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
     table = Table(name, columns, key, rowid_key, integer_key or rowid_key, bool(without_rowid))
     _refuse_foreign_collations(file, table, set(key_collations.values()))
     unique_sets = tuple(_unique_sets(file, table, [index for index, _ in indexes], rowid))
-    return SourceTable(table, unique_sets, rowid)
+    return SourceTable(table, unique_sets, rowid, tuple(_children(file, table, unique_sets)))
 
 
 def _rowid_name(table: str, columns: list[str]) -> str | None:
@@ -158,9 +174,9 @@ def _unique_sets(
     # A key that compares more loosely than BINARY lets one row evict another key's row.
     exact_key = all(c.collation == "BINARY" and c.affinity != "BLOB" for c in table.key_columns)
     if rowid is not None and not table.integer_key:
-        yield UniqueSet((UniqueTerm("BINARY", column=rowid),))
+        yield UniqueSet((UniqueTerm("BINARY", "INTEGER", column=rowid),))
     for index in indexes:
-        unique = _unique_set(file, index)
+        unique = _unique_set(file, table, index)
         _refuse_foreign_collations(file, table, {term.collation for term in unique.terms})
         exact = {term.column for term in unique.terms if term.collation == "BINARY"}
         if exact_key and key <= exact:
@@ -168,7 +184,8 @@ def _unique_sets(
         yield unique
 
 
-def _unique_set(file: SourceFile, index: str) -> UniqueSet:
+def _unique_set(file: SourceFile, table: Table, index: str) -> UniqueSet:
+    affinities = {column.name: column.affinity for column in table.columns}
     rows = list(
         file.query(
             "SELECT cid, name, upper(coll) FROM pragma_index_xinfo(?) WHERE key = 1", (index,)
@@ -179,9 +196,47 @@ def _unique_set(file: SourceFile, index: str) -> UniqueSet:
     ).get
     definition = index_definition(sql) if sql else None
     terms = tuple(
-        UniqueTerm(collation, column=name)
+        UniqueTerm(collation, affinities[name], column=name)
         if cid >= 0
         else UniqueTerm(collation, expression=definition.terms[i] if definition else None)
         for i, (cid, name, collation) in enumerate(rows)
     )
     return UniqueSet(terms, definition.predicate if definition else None)
+
+
+def _children(
+    file: SourceFile, table: Table, unique_sets: tuple[UniqueSet, ...]
+) -> Iterator[Child]:
+    """The foreign keys that act on other rows when a row of this table goes, by any REPLACE."""
+    names = {_folded(column.name): column.name for column in table.columns}
+    keys: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    for child, number, parent, own, referred, place in file.query(
+        'SELECT t.name, f.id, f."table", f."from", f."to", f.seq'
+        " FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f"
+        " WHERE t.schema = 'main' AND t.type = 'table'"
+        " AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+        " ORDER BY t.name, f.id, f.seq"
+    ):
+        if _folded(parent) != _folded(table.name):
+            continue
+        # Without a list of columns, the parent's key is meant.
+        column = (
+            names.get(_folded(referred))
+            if referred is not None
+            else dict(enumerate(c.name for c in table.key_columns)).get(place)
+        )
+        if column is not None:
+            keys.setdefault((child, number), []).append((own, column))
+    sets = [
+        {term.column for term in unique.terms} for unique in unique_sets if not unique.predicate
+    ]
+    known = [set(column.name for column in table.key_columns), *sets]
+    for (child, _), columns in keys.items():
+        # What refers to no key and to no unique values is no foreign key to SQLite either.
+        if any(each <= {column for _, column in columns} for each in known):
+            yield Child(child, tuple(columns))
+
+
+def _folded(name: str) -> bytes:
+    """A name as SQLite compares names: only ASCII letters are folded."""
+    return name.encode().lower()

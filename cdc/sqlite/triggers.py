@@ -11,12 +11,13 @@ because it runs inside the application's own statements and its own SQLite libra
   could differ between versions.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cdc.event import Op
 from cdc.resources import load_sql
 from cdc.schema import Column
-from cdc.sqlite.introspect import SourceTable, UniqueSet, UniqueTerm
+from cdc.sqlite.introspect import Child, SourceTable, UniqueSet, UniqueTerm
 from cdc.sqlite.names import OWN_PREFIX, quote
 
 ROW = "_cdc_t"
@@ -66,25 +67,27 @@ class _Renderer:
     def _mirror_values(self) -> dict[str, str]:
         keys = [f"k{i}" for i in range(len(self.table.key))]
         unique = [
-            (f"u{s}_{t}", term, unique_set)
+            (_unique_column(s, t), term, unique_set)
             for s, unique_set in enumerate(self.source.unique_sets)
             for t, term in enumerate(unique_set.terms)
         ]
-        here = [f"{self.mirror}.{key}" for key in keys]
-        there = [f"_cdc_m.{key}" for key in keys]
         row_values = [self._on_row(term, unique_set) for _, term, unique_set in unique]
         nullable = [c for c in self.table.key_columns if self._nullable(c)]
         return {
-            "key": ", ".join(keys),
-            "unique": ", ".join(f"{name} COLLATE {term.collation}" for name, term, _ in unique),
+            "key": ", ".join(
+                f"{key} {c.affinity}" for key, c in zip(keys, self.table.key_columns, strict=True)
+            ),
+            "key_names": ", ".join(keys),
+            "unique": ", ".join(
+                f"{name} {term.affinity} COLLATE {term.collation}" for name, term, _ in unique
+            ),
             "mirror_columns": ", ".join([*keys, *(name for name, _, _ in unique)]),
-            "mirror_key": ", ".join(there),
+            "mirror_key": ", ".join(self._mirror_key()),
             "unique_values": ", ".join(row_values),
-            "is_mirror_key": self._matches(there),
-            "is_mirror_key_unaliased": self._matches(here),
-            "is_row_mirror_key": self._equal(there, self._of(ROW)),
-            "is_new_mirror_key": self._equal(here, self._of("NEW")),
-            "is_old_mirror_key": self._equal(here, self._of("OLD")),
+            "is_mirror_key": self._matches(self._mirror_key()),
+            "is_row_mirror_key": self._has_key(self._of(ROW)),
+            "is_new_mirror_key": self._has_key(self._of("NEW")),
+            "is_old_mirror_key": self._has_key(self._of("OLD")),
             "same_values": " AND ".join(
                 f"{self.mirror}.{name} IS {value}"
                 for (name, _, _), value in zip(unique, row_values, strict=True)
@@ -129,21 +132,35 @@ class _Renderer:
                 conditions.append(f"typeof({own}) = typeof({value})")
         return " AND ".join(conditions)
 
+    def _mirror_key(self) -> list[str]:
+        return [f"{self.mirror}.k{i}" for i in range(len(self.table.key))]
+
+    def _has_key(self, values: list[str]) -> str:
+        """The condition that an entry of the mirror has this key, or one that equals it to SQLite."""
+        return self._has(zip(self._mirror_key(), values, strict=True))
+
+    def _has_values(self, number: int, values: list[str]) -> str:
+        """The condition that an entry of the mirror has these values of the unique set `number`."""
+        columns = [f"{self.mirror}.{_unique_column(number, t)}" for t in range(len(values))]
+        return self._has(zip(columns, values, strict=True))
+
     @staticmethod
-    def _equal(left: list[str], right: list[str]) -> str:
-        return " AND ".join(f"{a} = {b}" for a, b in zip(left, right, strict=True))
+    def _has(pairs: Iterable[tuple[str, str]]) -> str:
+        # The plus takes the affinity of the value away, so that the mirror's column decides how
+        # the two compare, and its index is used.
+        return " AND ".join(f"{column} = +{value}" for column, value in pairs)
 
     def _on_row(self, term: UniqueTerm, unique_set: UniqueSet) -> str:
-        value = f"({term.expression})" if term.expression else f"{ROW}.{self._term_column(term)}"
-        predicate = unique_set.predicate
-        return f"CASE WHEN ({predicate}) THEN {value} END" if predicate else value
+        column = None if term.expression else f"{ROW}.{self._term_column(term)}"
+        return _within(unique_set, column or f"({term.expression})")
 
-    def _on_new(self, term: UniqueTerm) -> str:
+    def _on_new(self, term: UniqueTerm, unique_set: UniqueSet) -> str:
         if term.expression is None:
             return f"NEW.{self._term_column(term)}"
         columns = [c for c in self.table.columns if not self._is_rowid(c)]
         row = ", ".join(f"NEW.{quote(c.name)} AS {quote(c.name)}" for c in columns)
-        return f"(SELECT ({term.expression}) FROM (SELECT {row}) AS {quote(self.table.name)})"
+        value = _within(unique_set, f"({term.expression})")
+        return f"(SELECT {value} FROM (SELECT {row}) AS {quote(self.table.name)})"
 
     def _term_column(self, term: UniqueTerm) -> str:
         assert term.column is not None
@@ -153,19 +170,25 @@ class _Renderer:
         return _template(template, {**self.values, **more})
 
     def evicted(self) -> str:
-        pieces = []
+        """Log who had the new row's values, or its key: that row can be gone again already."""
+        if not self.source.unique_sets:
+            return ""
+        sets = [
+            self._has_values(s, [self._on_new(term, unique_set) for term in unique_set.terms])
+            for s, unique_set in enumerate(self.source.unique_sets)
+        ]
+        has_values = " OR ".join(f"({taken})" for taken in [*sets, self.values["is_new_mirror_key"]])
+        return self.piece("log_evicted", has_values=has_values)
+
+    def evicted_parent(self, child: Child) -> str:
+        """Log the row that the old row of `child` referred to."""
+        refers = {parent: f"OLD.{quote(own)}" for own, parent in child.columns}
         for s, unique_set in enumerate(self.source.unique_sets):
-            terms = [(f"u{s}_{t}", self._on_new(term)) for t, term in enumerate(unique_set.terms)]
-            pieces.append(
-                self.piece(
-                    "log_evicted",
-                    has_new_values=" AND ".join(f"_cdc_m.{name} = {new}" for name, new in terms),
-                    has_new_values_unaliased=" AND ".join(
-                        f"{self.mirror}.{name} = {new}" for name, new in terms
-                    ),
-                )
-            )
-        return "".join(pieces)
+            if unique_set.predicate is None and all(t.column in refers for t in unique_set.terms):
+                values = [refers[term.column] for term in unique_set.terms if term.column]
+                return self.piece("log_evicted", has_values=self._has_values(s, values))
+        values = [refers[column.name] for column in self.table.key_columns]
+        return self.piece("log_evicted", has_values=self._has_key(values))
 
     def gone(self, op: str) -> str:
         forget = self.piece("mirror_forget") if self.source.unique_sets else ""
@@ -178,15 +201,41 @@ class _Renderer:
         name = f"_cdc_{self.layout}_{event}"
         return name, self.piece(f"after_{event}", trigger=name, **pieces).strip().rstrip(";")
 
+    def child_triggers(self) -> Iterator[tuple[str, str]]:
+        if not self.source.unique_sets:
+            return
+        for i, child in enumerate(self.source.children):
+            columns = ", ".join(quote(own) for own, _ in child.columns)
+            for kind, event in (("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
+                name = f"_cdc_{self.layout}_child_{i}_{kind}"
+                text = self.piece(
+                    "after_child",
+                    trigger=name,
+                    event=event,
+                    child=quote(child.table),
+                    evicted=self.evicted_parent(child),
+                )
+                yield name, text.strip()
+
     def mirror_ddl(self) -> tuple[str, ...]:
         if not self.source.unique_sets:
             return ()
         indexes = (
             f"CREATE INDEX {self.mirror}_{s} ON {self.mirror}"
-            f" ({', '.join(f'u{s}_{t}' for t in range(len(unique_set.terms)))})"
+            f" ({', '.join(_unique_column(s, t) for t in range(len(unique_set.terms)))})"
             for s, unique_set in enumerate(self.source.unique_sets)
         )
         return (self.piece("mirror"), *indexes)
+
+
+def _unique_column(number: int, term: int) -> str:
+    return f"u{number}_{term}"
+
+
+def _within(unique_set: UniqueSet, value: str) -> str:
+    """A value of a partial index; outside it, computing it may even fail."""
+    predicate = unique_set.predicate
+    return f"CASE WHEN ({predicate}) THEN {value} END" if predicate else value
 
 
 def mirror_name(layout: int) -> str:
@@ -213,6 +262,7 @@ def render(source: SourceTable, layout: int) -> CaptureSql:
                 image=sql.piece("log_image", op=Op.UPDATE),
             ),
             sql.trigger("delete", gone=sql.gone(Op.DELETE)),
+            *sql.child_triggers(),
         )
     )
     fill = sql.piece("mirror_fill").rstrip() if source.unique_sets else None
