@@ -1,5 +1,6 @@
-"""The SQL of `triggers/` and the demo's configuration: beside the package in a checkout, inside it in
-a wheel.
+"""The SQL of `triggers/` and the demo's configuration.
+
+They lie beside the package in a checkout, and inside it in a wheel.
 """
 
 from functools import cache

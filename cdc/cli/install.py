@@ -32,8 +32,8 @@ def selected(config: Config, name: str | None) -> tuple[SourceConfig, ...]:
 
 def _install(source: SourceConfig) -> None:
     with SourceFile(source.path) as file:
-        surroundings.check_file_system(file)
         with file.reading():
+            surroundings.check_file_system(file)
             tables = [name for name in introspect.table_names(file) if source.captures(name)]
         found = capture.install(file, tables)
         capture.fill_mirrors(file)

@@ -4,10 +4,23 @@ The declared type speaks first, but SQLite does not hold anybody to it; so the v
 really there decide: a column gets the first type of its list that carries every one of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, TargetType
-from cdc.schema import Column, Row, Value
+from cdc.schema import Affinity, Column, Row, Value
+
+
+_BY_AFFINITY: Final[Mapping[Affinity, Sequence[TargetType]]] = {
+    "INTEGER": (BIGINT, NUMERIC, LITERAL),
+    "REAL": (DOUBLE, LITERAL),
+    "TEXT": (TEXT, LITERAL),
+    "BLOB": (BYTEA, TEXT, LITERAL),
+    "NUMERIC": (NUMERIC, TEXT, LITERAL),
+}
+_UNTYPED: Final = (BIGINT, DOUBLE, TEXT, BYTEA, LITERAL)
+_MOMENT: Final = (TEXT, BIGINT, NUMERIC, LITERAL)
+_BOOLEAN: Final = (BIGINT, TEXT, LITERAL)
 
 
 def candidates(column: Column) -> Sequence[TargetType]:
@@ -17,29 +30,23 @@ def candidates(column: Column) -> Sequence[TargetType]:
     ['numeric', 'text', 'literal']
     """
     declared = column.declared.upper()
-    match column.affinity:
-        case "INTEGER":
-            return (BIGINT, NUMERIC, LITERAL)
-        case "REAL":
-            return (DOUBLE, LITERAL)
-        case "TEXT":
-            return (TEXT, LITERAL)
-        case "BLOB" if "BLOB" in declared:
-            return (BYTEA, TEXT, LITERAL)
-        case "BLOB":
-            return (BIGINT, DOUBLE, TEXT, BYTEA, LITERAL)
-    if "DATE" in declared or "TIME" in declared:
-        return (TEXT, BIGINT, NUMERIC, LITERAL)
-    if "BOOL" in declared:
-        return (BIGINT, TEXT, LITERAL)
-    return (NUMERIC, TEXT, LITERAL)
+    if _is_untyped(column):
+        return _UNTYPED
+    if column.affinity == "NUMERIC" and ("DATE" in declared or "TIME" in declared):
+        return _MOMENT
+    if column.affinity == "NUMERIC" and "BOOL" in declared:
+        return _BOOLEAN
+    return _BY_AFFINITY[column.affinity]
+
+
+def _is_untyped(column: Column) -> bool:
+    return column.affinity == "BLOB" and "BLOB" not in column.declared.upper()
 
 
 def natural_type(column: Column) -> TargetType:
     """The type for a column of which no value is known."""
-    untyped = column.affinity == "BLOB" and "BLOB" not in column.declared.upper()
     # A column without a type may hold anything next: only a literal is sure to carry it.
-    return LITERAL if untyped else candidates(column)[0]
+    return LITERAL if _is_untyped(column) else candidates(column)[0]
 
 
 def choose(column: Column, values: Iterable[Value]) -> TargetType:

@@ -8,21 +8,21 @@ from cdc.mapping.types import TYPES, TargetType
 from cdc.schema import Table
 
 
-def dump(table: MappedTable, layout: int) -> dict[str, Any]:
-    """What is kept: the layout whose events the table takes, and its columns in order."""
+def dump(table: MappedTable, capture: str) -> dict[str, Any]:
+    """What is kept: the name of the capture that the table follows, and its columns in order."""
     return {
-        "layout": layout,
+        "capture": capture,
         "columns": [{"name": c.name, "type": c.type.name} for c in table.columns],
     }
 
 
 def load(
-    definition: Mapping[str, Any], source: Table, layout: int, schema: str, name: str
+    definition: Mapping[str, Any], source: Table, capture: str, schema: str, name: str
 ) -> MappedTable | None:
-    """The mapping that was kept, or None where it was for another layout or is not understood."""
+    """The mapping that was kept, or None where it was for another capture or is not understood."""
     kept = definition["columns"]
     known = all(column["type"] in TYPES for column in kept)
-    if definition["layout"] != layout or len(kept) != len(source.columns) or not known:
+    if definition["capture"] != capture or len(kept) != len(source.columns) or not known:
         return None
     columns = tuple(TargetColumn(c["name"], TYPES[c["type"]]) for c in kept)
     return MappedTable(source, schema, name, columns)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
+from cdc.errors import SourceBusy
 from cdc.event import AT
 from cdc.logs import fields
 from cdc.pipeline.ahead import ReadAhead
@@ -63,13 +64,16 @@ class Replication:
     def step(self) -> bool:
         """Do one piece of work, in one target transaction; False when there was nothing to do.
 
-        Raises SessionEnded, SourceError and TargetError; then the session is done for.
+        Raises SourceBusy, after which the next step may do better; after any other error, such as
+        SessionEnded and TargetError, the session is done for.
         """
         self._session.check_file()
-        copying = next(self._copies, None)
-        if copying is not None:
-            return True
-        return self._tail()
+        try:
+            return next(self._copies, False) or self._tail()
+        except SourceBusy:
+            # The same session goes on later; a generator that has raised does not.
+            self._copies = self._copy_all()
+            raise
 
     def close(self) -> None:
         """Wait for reads under way and close the file."""

@@ -49,7 +49,8 @@ class Session:
         self.position = position
         self.epoch = epoch
         self.tables = tables
-        self.changelog = Changelog(file)
+        with file.reading():
+            self.changelog = Changelog(file)
         self.compactor = Compactor({t.layout: t.mapped for t in tables})
         self._schema_version = schema_version
 
@@ -85,7 +86,8 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
         try:
             surroundings.check_owner(source.path)
             surroundings.check_disk(source.path, config.replication.min_free_disk_mb)
-            surroundings.check_file_system(file)
+            with file.reading():
+                surroundings.check_file_system(file)
             identity.check(file, source, known, target_id.id)
             wanted = _wanted_tables(file, source)
             renew = _renumbered(file, tables)

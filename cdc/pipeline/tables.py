@@ -82,7 +82,7 @@ class TablePreparation:
 
     def _prepare(self, capture: Captured, existing: state.CapturedTable | None) -> ReplicatedTable:
         overrides = _overrides(self._source, capture.source)
-        kept = _kept(existing, capture) if existing is not None else None
+        kept = kept_mapping(existing, capture) if existing is not None else None
         if existing is not None and kept is not None and definition.agrees(kept, overrides):
             return _resumed(existing, kept, capture)
         mapped = self._map(capture.source, overrides)
@@ -99,7 +99,7 @@ class TablePreparation:
         )
 
     def _begin_copy(self, capture: Captured, mapped: MappedTable, *, resync: bool) -> None:
-        made_for = definition.dump(mapped, capture.layout) | {"fresh": not resync}
+        made_for = definition.dump(mapped, capture.id) | {"fresh": not resync}
         if capture.source.table.rowid_key:
             made_for["rowids_as_of"] = self._schema_version
             _warn_of_rowids(self._source, capture)
@@ -142,7 +142,7 @@ def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Cap
     orders as SQLite does.
     """
     same = (existing.target_schema, existing.target_name) == (mapped.schema, mapped.name)
-    columns = definition.dump(mapped, capture.layout)["columns"]
+    columns = definition.dump(mapped, capture.id)["columns"]
     ordered = all(column.type is not LITERAL for column in mapped.key_columns)
     return (
         same
@@ -152,11 +152,12 @@ def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Cap
     )
 
 
-def _kept(existing: state.CapturedTable, capture: Captured) -> MappedTable | None:
+def kept_mapping(existing: state.CapturedTable, capture: Captured) -> MappedTable | None:
+    """The mapping of a table that was made for this very capture, else None."""
     return definition.load(
         existing.definition,
         capture.source.table,
-        capture.layout,
+        capture.id,
         existing.target_schema,
         existing.target_name,
     )

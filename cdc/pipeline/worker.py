@@ -6,7 +6,7 @@ from typing import Final
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
 from tenacity.nap import sleep_using_event
-from tenacity.wait import wait_random_exponential
+from tenacity.wait import wait_random, wait_random_exponential
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, PositionMoved, SourceBusy, SourceUnavailable, TargetUnavailable
@@ -83,7 +83,7 @@ class SourceWorker:
     def _step_with_retry(self) -> bool:
         retrying = Retrying(
             retry=retry_if_exception_type(PASSING),
-            wait=wait_random_exponential(multiplier=0.05, max=LONGEST_RETRY_SECONDS),
+            wait=_pause,
             stop=stop_when_event_set(self._stop.event),
             sleep=sleep_using_event(self._stop.event),
             before_sleep=self._report_trouble,
@@ -101,6 +101,8 @@ class SourceWorker:
         assert self._replication is not None
         try:
             worked = self._replication.step()
+        except SourceBusy:
+            raise
         except BaseException:
             self.close()
             raise
@@ -164,3 +166,14 @@ class SourceWorker:
             # The state is for people and is written again with the next change; replication itself
             # meets the same trouble and reports it.
             log.debug("%s", error, extra=fields("state_not_recorded", source=self.source.name))
+
+
+def _pause(attempt: RetryCallState) -> float:
+    """How long to wait before the next attempt, in seconds."""
+    error = attempt.outcome.exception() if attempt.outcome else None
+    # A busy file has gaps, which long pauses would only miss; a server that is away has none.
+    return _AFTER_BUSY(attempt) if isinstance(error, SourceBusy) else _AFTER_TROUBLE(attempt)
+
+
+_AFTER_BUSY: Final = wait_random(0.01, 0.1)
+_AFTER_TROUBLE: Final = wait_random_exponential(multiplier=0.05, max=LONGEST_RETRY_SECONDS)

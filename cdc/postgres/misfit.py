@@ -39,8 +39,8 @@ def _hint(table: MappedTable, position: int) -> str:
     source = table.source
     column = source.columns[position].name
     return (
-        f"for table {source.name!r}, column {column!r}, set another type in the configuration and run"
-        ' again, which copies the table anew; type = "literal" takes any value'
+        f"for table {source.name!r}, column {column!r}, set another type in the configuration and"
+        ' run again, which copies the table anew; type = "literal" takes any value'
     )
 
 

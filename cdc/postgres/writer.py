@@ -119,8 +119,10 @@ class TableWriter:
                 sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column.name))
                 for column in table.columns
             ),
-            "old": _names(table.columns, "t"),
-            "new": _names(table.columns, "excluded"),
+            "old": _names(table.columns, "o"),
+            "new": _names(table.columns, "s"),
+            "same_key": self._same_key("o", "s"),
+            "first_key": sql.Identifier("o", table.key_columns[0].name),
         }
         upsert = (
             "INSERT INTO {table} AS t ({columns}) {rows}"
@@ -129,13 +131,15 @@ class TableWriter:
         self._upsert = _bytes(
             upsert, **parts, rows=_format("SELECT * FROM unnest({arrays})", parts)
         )
-        # *<> compares the bytes of two records: -0.0 and 0.0 differ. Without ::record it would be
-        # looked for between the columns one by one.
-        self._merge = _bytes(
-            upsert + " WHERE ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record",
-            **parts,
-            rows=_format("SELECT {columns} FROM {stage}", parts),
+        # Rows that are equal are left out before the INSERT, which would lock each of them. *<>
+        # compares the bytes of two records: -0.0 and 0.0 differ. Without ::record it would be looked
+        # for between the columns one by one.
+        changed = (
+            "SELECT {new} FROM {stage} AS s LEFT JOIN {table} AS o ON {same_key}"
+            " WHERE {first_key} IS NULL OR ROW({old})::record OPERATOR(pg_catalog.*<>)"
+            " ROW({new})::record"
         )
+        self._merge = _bytes(upsert, **parts, rows=_format(changed, parts))
         self._delete = _bytes(
             "DELETE FROM {table} AS t WHERE {key} = ANY ({arrays})"  # up to twice as fast as a join
             if len(table.key) == 1

@@ -2,8 +2,7 @@
 
 from cdc.config import SourceConfig
 from cdc.errors import TargetRefused
-from cdc.mapping import definition
-from cdc.mapping.table import MappedTable
+from cdc.pipeline.tables import kept_mapping
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.proof.rows import Comparison, compare_table
@@ -19,7 +18,8 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
             captured = capture.captured(file)
         comparisons = []
         for each in captured:
-            mapped = _mapped(known.get(each.name), each)
+            made = known.get(each.name)
+            mapped = None if made is None else kept_mapping(made, each)
             if mapped is None:
                 raise TargetRefused(
                     f"Table {each.name} of {source.name} has no target of its present shape.",
@@ -27,15 +27,3 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
                 )
             comparisons.append(compare_table(file, each.source, conn, mapped))
         return comparisons
-
-
-def _mapped(made: state.CapturedTable | None, captured: capture.Captured) -> MappedTable | None:
-    if made is None:
-        return None
-    return definition.load(
-        made.definition,
-        captured.source.table,
-        captured.layout,
-        made.target_schema,
-        made.target_name,
-    )

@@ -53,10 +53,16 @@ class Finding(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A table under capture. Its events carry `layout`, which no earlier capture of it had."""
+    """A table under capture. Its events carry `layout`, which no earlier capture in its log had."""
 
     source: SourceTable
     layout: int
+    log_id: str
+
+    @property
+    def id(self) -> str:
+        """A name that no other capture of any file has."""
+        return f"{self.log_id}/{self.layout}"
 
     @property
     def name(self) -> str:
@@ -203,8 +209,11 @@ def _compiles(file: SourceFile, source: SourceTable) -> dict[str, str]:
 
 def captured(file: SourceFile) -> list[Captured]:
     """The tables under capture, as they are now; for use within a transaction."""
+    own = log.read(file)
+    if own is None:
+        return []
     return [
-        Captured(introspect.source_table(file, capture.name), capture.layout)
+        Captured(introspect.source_table(file, capture.name), capture.layout, own.id)
         for capture in _stored(file)
     ]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import apsw
 
@@ -20,7 +20,11 @@ T = TypeVar("T")
 Wait = Callable[[float], object]
 """Waits that many seconds, or less when the wait is called off."""
 
-READ_PATIENCE_MS: Final = 1000
+READ_PATIENCE_SECONDS: Final = 2.0
+READ_POLL_SECONDS: Final = 0.0005
+"""SQLite's own busy handler sleeps up to 100 ms between two looks; a writer that commits without a
+pause leaves gaps of a millisecond, which it would miss for minutes."""
+
 WRITE_PATIENCE_SECONDS: Final = 30.0
 WRITE_PAUSE_SECONDS: Final = 0.02
 
@@ -71,6 +75,7 @@ class SourceFile:
     def __init__(self, path: Path) -> None:
         check_is_file(path)
         self.path = path
+        self._patient_until = 0.0
         with translated(path):
             # Never CREATE: a missing file must stay missing, not become an empty database.
             self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -84,7 +89,7 @@ class SourceFile:
 
     def _configure(self) -> None:
         connection = self._connection
-        connection.set_busy_timeout(READ_PATIENCE_MS)
+        connection.set_busy_handler(self._wait_to_read)
         # Neither closing nor committing may make us checkpoint the legacy system's WAL.
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.wal_autocheckpoint(0)
@@ -97,7 +102,7 @@ class SourceFile:
         """Close; harmless when closed already."""
         self._connection.close()
 
-    def __enter__(self) -> "SourceFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,7 +140,8 @@ class SourceFile:
             try:
                 yield
             finally:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # some errors have ended it already
+                    self._connection.execute("ROLLBACK")
 
     def write(self, work: Callable[[], T], *, wait: Wait = time.sleep) -> T:
         """Run `work` in one write transaction, again from its start while the file is busy.
@@ -150,11 +156,18 @@ class SourceFile:
             except SourceBusy:
                 if time.monotonic() > give_up:
                     raise
-                wait(WRITE_PAUSE_SECONDS * (0.5 + random.random()))
+                wait(random.uniform(0.5, 1.5) * WRITE_PAUSE_SECONDS)  # noqa: S311  (no secret)
+
+    def _wait_to_read(self, attempts: int) -> bool:
+        """SQLite's busy handler: whether to try once more, after a moment."""
+        if attempts == 0:
+            self._patient_until = time.monotonic() + READ_PATIENCE_SECONDS
+        time.sleep(READ_POLL_SECONDS)
+        return time.monotonic() < self._patient_until
 
     def _write_once(self, work: Callable[[], T]) -> T:
         connection = self._connection
-        connection.set_busy_timeout(0)
+        connection.set_busy_handler(None)
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -166,4 +179,4 @@ class SourceFile:
                 raise
             return result
         finally:
-            connection.set_busy_timeout(READ_PATIENCE_MS)
+            connection.set_busy_handler(self._wait_to_read)

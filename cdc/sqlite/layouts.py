@@ -33,4 +33,5 @@ def add(file: SourceFile, table: Table) -> int:
 
 def read(file: SourceFile) -> dict[int, Table]:
     """Every layout of the log, by id."""
-    return {id: load(text) for id, text in file.query("SELECT id, definition FROM _cdc_layout")}
+    rows = file.query("SELECT id, definition FROM _cdc_layout")
+    return {layout: load(definition) for layout, definition in rows}

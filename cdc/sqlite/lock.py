@@ -56,9 +56,8 @@ class SourceLock:
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(ATTEMPT_SECONDS)
-            lock = cls._try(path)
+            lock = cls._try(path, command, target)
             if lock is not None:
-                lock._describe(command, target)
                 return lock
         raise SourceHeld(
             f"{database} is held by {holder(database) or 'another process'}.",
@@ -66,7 +65,7 @@ class SourceLock:
         )
 
     @classmethod
-    def _try(cls, path: Path) -> "SourceLock | None":
+    def _try(cls, path: Path, command: str, target: str) -> "SourceLock | None":
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -78,17 +77,12 @@ class SourceLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file between our open and our lock.
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                _describe(descriptor, command, target)
                 return cls(path, descriptor)
         except (BlockingIOError, FileNotFoundError):
             pass
         os.close(descriptor)
         return None
-
-    def _describe(self, command: str, target: str) -> None:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        mine = Holder(os.getpid(), socket.gethostname(), getpass.getuser(), command, target, since)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, orjson.dumps(mine), 0)
 
     def release(self) -> None:
         """Give the lock back; harmless when that is done already."""
@@ -96,6 +90,14 @@ class SourceLock:
             self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _describe(descriptor: int, command: str, target: str) -> None:
+    """Write into the lock who holds it."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    mine = Holder(os.getpid(), socket.gethostname(), getpass.getuser(), command, target, since)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, orjson.dumps(mine), 0)
 
 
 def lock_path(database: Path) -> Path:

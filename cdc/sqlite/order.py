@@ -1,4 +1,4 @@
-"""The order in which a table is walked in chunks, each found again from where the last one ended."""
+"""The order in which a table is walked in chunks; each is found again from the last one's end."""
 
 from dataclasses import dataclass
 
