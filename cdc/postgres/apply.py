@@ -22,7 +22,7 @@ from cdc.postgres.keys import dump_key
 from cdc.postgres.misfit import find_misfit
 from cdc.postgres.translate import reason, translated
 from cdc.postgres.wire import MISFIT_ERRORS
-from cdc.postgres.writer import TableWriter
+from cdc.postgres.writer import GO_BY_INDEX, TableWriter
 from cdc.schema import Key, Row
 
 BULK_ROWS: Final = 1000
@@ -30,16 +30,8 @@ BULK_ROWS: Final = 1000
 
 _BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
-# The plans of prepared statements are kept. One made while its table was empty would read the whole
-# table ever after, so these always go by the index; what else they could do is never better here.
 _ENTER: Final = (
-    b"SELECT cdc.enter($1, $2, $3), set_config('synchronous_commit', $4, true),"
-    b" set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
-    b" set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)"
-)
-_PLAN_FREELY: Final = (
-    b"SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),"
-    b" set_config('enable_mergejoin', 'on', true)"
+    b"SELECT cdc.enter($1, $2, $3), set_config('synchronous_commit', $4, true), " + GO_BY_INDEX
 )
 _ADVANCE: Final = (
     b"UPDATE cdc.source SET applied_seq = $2, applied_digest = $3,"
@@ -166,7 +158,6 @@ class Applier:
     def _write_chunk(self, conn: Connection, source: str, chunk: Chunk) -> None:
         writer = self._writer(chunk.table)
         if not (chunk.fresh and _copy_fresh(conn, writer, chunk.rows)):
-            RawCursor(conn).execute(_PLAN_FREELY)
             writer.stage(conn, chunk.rows)
             if not chunk.fresh:
                 writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)

@@ -122,6 +122,8 @@ def stop(directory: Path) -> bool:
             return False
         try:
             _pg_ctl(server, directory, "stop", STOP_TIMEOUT_SECONDS, "-m", "fast")
+            if (sockets := _socket_directory(server, directory)) != directory:
+                sockets.rmdir()
         except (OSError, RuntimeError) as exc:  # nothing depends on it: the next start will see
             log.warning("The embedded PostgreSQL in %s was not stopped: %s", directory, exc)
     return True

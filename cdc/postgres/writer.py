@@ -17,6 +17,22 @@ from cdc.schema import Key, Row
 
 STAGE: Final = sql.Identifier("pg_temp", "_cdc_stage")
 
+# The planner knows little here: the plan of a prepared statement may stem from the time when its
+# table was empty, the statistics of a table being copied lag behind, a temporary table has none. A
+# wrong guess reads the whole table for each batch, or compares each row with each. There is one
+# good plan in every case, so it is told: by the index of the key.
+GO_BY_INDEX: Final = (
+    b"set_config('enable_seqscan', 'off', true), set_config('enable_mergejoin', 'off', true),"
+    b" set_config('enable_hashjoin', 'off', true), set_config('enable_nestloop', 'on', true),"
+    b" set_config('jit', 'off', true)"
+)
+"""The items of a SELECT; every transaction of a TableWriter begins with them."""
+
+# But for one statement: the rows of a range against those of the stage, which has no index.
+_GO_BY_HASH: Final = (
+    b"set_config('enable_hashjoin', 'on', true), set_config('enable_nestloop', 'off', true)"
+)
+
 
 class TableWriter:
     """Writes rows and deletes keys of one target table, inside the caller's transaction.
@@ -68,7 +84,6 @@ class TableWriter:
         """Put rows into a temporary table that lasts as long as the transaction."""
         RawCursor(conn).execute(self._make_stage)
         self._copy_into(conn, self._copy_to_stage, rows)
-        RawCursor(conn).execute(sql.SQL("ANALYZE {}").format(STAGE).as_bytes(conn))
 
     def merge_stage(self, conn: Connection) -> None:
         """Write the staged rows over what their keys hold, where that differs in any bit."""
@@ -94,7 +109,9 @@ class TableWriter:
             stage=STAGE,
             same_key=self._same_key("t", "s"),
         )
+        RawCursor(conn).execute(b"SELECT " + _GO_BY_HASH)
         RawCursor(conn).execute(query.as_bytes(conn), arrays)
+        RawCursor(conn).execute(b"SELECT " + GO_BY_INDEX)
 
     def _copy_into(self, conn: Connection, statement: bytes, rows: Sequence[Row]) -> None:
         with RawCursor(conn).copy(statement) as copy:
@@ -132,8 +149,8 @@ class TableWriter:
             upsert, **parts, rows=_format("SELECT * FROM unnest({arrays})", parts)
         )
         # Rows that are equal are left out before the INSERT, which would lock each of them. *<>
-        # compares the bytes of two records: -0.0 and 0.0 differ. Without ::record it would be looked
-        # for between the columns one by one.
+        # compares the bytes of two records: -0.0 and 0.0 differ. Without ::record it would be
+        # looked for between the columns one by one.
         changed = (
             "SELECT {new} FROM {stage} AS s LEFT JOIN {table} AS o ON {same_key}"
             " WHERE {first_key} IS NULL OR ROW({old})::record OPERATOR(pg_catalog.*<>)"

@@ -1,18 +1,13 @@
 """A database with the schema `cdc` in it, a source, and shapes of tables to play with."""
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.mapping.types import TargetType
-from cdc.postgres import embedded, state, tables
+from cdc.postgres import state, tables
 from cdc.postgres.apply import Advance
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.gate import read_gate
@@ -116,29 +111,3 @@ def content(dsn) -> Callable[[MappedTable], list[tuple]]:
             return cur.execute(query.as_bytes(other)).fetchall()
 
     return read
-
-
-# The next two give way to those of the same names in tests/conftest.py.
-
-
-@pytest.fixture(scope="session")
-def server_dsn() -> Iterator[str]:
-    """A server to make databases on: CDC_TEST_DSN, or an embedded one."""
-    if given := os.environ.get("CDC_TEST_DSN"):
-        yield given
-        return
-    # Not below pytest's own directory: each new run of pytest closes that to all other users, and
-    # under root the server is another user.
-    with TemporaryDirectory(prefix="cdc-test-") as directory:
-        yield embedded.start(Path(directory) / "data")
-        embedded.stop(Path(directory) / "data")
-
-
-@pytest.fixture
-def dsn(server_dsn) -> Iterator[str]:
-    """A fresh database of the test's own."""
-    name = f"cdc_test_{uuid4().hex}"
-    with psycopg.connect(server_dsn, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
-        yield make_conninfo(server_dsn, dbname=name)
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

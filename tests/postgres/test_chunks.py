@@ -1,5 +1,7 @@
 """Chunks: the rows of a key range, written in the transaction that brings the log up to them."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,6 +95,30 @@ def test_a_table_that_was_forgotten(conn, create, advance, content):
     with pytest.raises(TargetRefused, match="no table for 't'"):
         APPLIER.apply(conn, advance(0), [], Chunk(table, [(1,)], None, None, fresh=True))
     assert content(table) == []
+
+
+def test_a_chunk_reads_its_range_alone(conn, create, advance, outsider):
+    """What a chunk costs does not grow with the table, whatever the statistics say of it."""
+    table = create("t", id=BIGINT, v=TEXT)
+    rows = [(i, "x") for i in range(50_000)]
+    APPLIER.apply(conn, advance(0), [], Chunk(table, rows[:100], None, (99,), fresh=True))
+    outsider.execute("ANALYZE target.t")  # the last that the planner hears of it
+    APPLIER.apply(conn, advance(0), [], Chunk(table, rows[100:], (99,), None, fresh=True))
+    before = _sequential_reads(outsider)
+    for fresh in (False, True):
+        chunk = Chunk(table, rows[30_000:40_000], (29_999,), (39_999,), fresh=fresh)
+        started = time.monotonic()
+        APPLIER.apply(conn, advance(0), [], chunk)
+        assert time.monotonic() - started < 5  # each row against each would take a minute
+    assert _sequential_reads(outsider) == before
+
+
+def _sequential_reads(outsider):
+    outsider.execute("SELECT pg_stat_force_next_flush()")
+    row = outsider.execute(
+        "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 't'"
+    ).fetchone()
+    return row[0]
 
 
 def test_restarting_a_copy(conn, create, advance):

@@ -1,0 +1,91 @@
+"""A PostgreSQL server for all tests, and for each a database, a folder and the command."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from cdc.postgres import embedded
+from tests.support.command import Command, command
+from tests.support.server import Server
+from tests.support.sites import Site
+
+SECRET = "swordfish-and-custard"
+"""The password in every connection string; no server asks for it, and nothing may print it."""
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """A server to make databases on: that of CDC_TEST_DSN, or an embedded one."""
+    if given := os.environ.get("CDC_TEST_DSN"):
+        yield given
+        return
+    # Not below pytest's own directory: each new run of pytest closes that to all other users, and
+    # under root the server is another user.
+    with TemporaryDirectory(prefix="cdc-test-") as directory:
+        yield embedded.start(Path(directory) / "data")
+        embedded.stop(Path(directory) / "data")
+
+
+@pytest.fixture
+def dsn(server_dsn: str) -> Iterator[str]:
+    """A fresh database of the test's own."""
+    name = f"cdc_test_{uuid4().hex}"
+    with psycopg.connect(server_dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+        yield make_conninfo(server_dsn, dbname=name)
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def secret(server_dsn: str) -> str:
+    """The password that must never be seen."""
+    return str(conninfo_to_dict(server_dsn).get("password") or SECRET)
+
+
+@pytest.fixture
+def secret_dsn(dsn: str, secret: str) -> str:
+    """The test's database, as a connection string with a password in it."""
+    return make_conninfo(dsn, password=secret)
+
+
+@pytest.fixture
+def cdc(tmp_path: Path, secret: str) -> Iterator[Command]:
+    """The command, run in the test's folder."""
+    with command(tmp_path, secret) as made:
+        yield made
+
+
+@pytest.fixture
+def site(tmp_path: Path, secret_dsn: str, cdc: Command) -> Iterator[Site]:
+    """The test's folder with its database, where `cdc` runs and `shop.db` is the legacy file."""
+    made = Site(tmp_path, secret_dsn, cdc)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def private_server() -> Iterator[Server]:
+    """A server that a test may stop and start; always the embedded one."""
+    if os.environ.get("CDC_TEST_DSN"):
+        pytest.skip("the server of CDC_TEST_DSN is not ours to stop")
+    with TemporaryDirectory(prefix="cdc-test-private-") as directory:
+        server = Server(Path(directory) / "data")
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def private_dsn(private_server: Server) -> Iterator[str]:
+    """A fresh database on the private server, which runs before the test and after it."""
+    private_server.start()
+    with psycopg.connect(private_server.dsn, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS private WITH (FORCE)")
+        admin.execute("CREATE DATABASE private")
+    yield make_conninfo(private_server.dsn, dbname="private", password=SECRET)
+    private_server.start()

@@ -1,0 +1,208 @@
+"""Where a test works: a folder with SQLite files, a database of its own, and the command.
+
+The tests' process touches SQLite through APSW alone, as `cdc` does: two SQLite libraries on one
+file in one process would drop each other's locks. Python's own sqlite3 runs in other processes.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import psycopg
+from psycopg import sql
+
+from cdc.config import Config, load
+from cdc.errors import TargetRefused
+from cdc.pipeline.lag import SourceLag, measure
+from cdc.postgres import state
+from cdc.postgres.connection import Target
+from cdc.proof.sources import compare_source
+from cdc.sqlite import introspect, log
+from cdc.sqlite.connection import SourceFile
+from tests.support.command import Command, Daemon
+from tests.support.storm import Storm
+from tests.support.waiting import wait_until
+
+
+class Site:
+    """A folder, a database, and what a test does with them."""
+
+    def __init__(self, folder: Path, dsn: str, cdc: Command) -> None:
+        self.folder = folder
+        self.dsn = dsn
+        self.cdc = cdc
+        self.config_path = folder / "config.toml"
+        self._storms: list[Storm] = []
+
+    # The legacy side.
+
+    def file(self, name: str = "shop.db") -> Path:
+        return self.folder / name
+
+    def sqlite(self, statements: str, *rows: Sequence[Any], name: str = "shop.db") -> list[Any]:
+        """Run statements on a file, once with each of `rows` as bindings; what they return."""
+        with self.connection(name) as db:
+            return [found for row in rows or ((),) for found in db.execute(statements, row)]
+
+    @contextmanager
+    def connection(self, name: str = "shop.db") -> Iterator[apsw.Connection]:
+        """A connection to a file, which is made where it is missing."""
+        db = apsw.Connection(str(self.file(name)))
+        db.set_busy_timeout(10_000)
+        try:
+            yield db
+        finally:
+            db.close()
+
+    def storm(self, *options: object, name: str = "shop.db") -> Storm:
+        """Start an application that writes to a file without rest."""
+        self._storms.append(Storm(self.file(name), *options))
+        return self._storms[-1]
+
+    # The configuration and the command.
+
+    def configure(
+        self,
+        *names: str,
+        dsn: str = "",
+        own_schemas: bool = False,
+        more: str = "",
+        **settings: object,
+    ) -> None:
+        """Write the configuration for these files (by default shop.db).
+
+        With `own_schemas` each goes to a schema of its source's name. `settings` go to
+        [replication], but for those of [postgres]; `more` is TOML that belongs to the last source.
+        """
+        postgres = {"dsn": dsn or self.dsn} | {
+            key: settings.pop(key)
+            for key in ("schema", "max_connections", "synchronous_commit")
+            if key in settings
+        }
+        sources = [{"name": Path(n).stem, "path": n} for n in names or ("shop.db",)]
+        if own_schemas:
+            sources = [source | {"schema": source["name"]} for source in sources]
+        parts = [_section("[postgres]", postgres), _section("[replication]", settings)]
+        parts += [_section("[[sources]]", source) for source in sources]
+        self.config_path.write_text("\n".join([*parts, more, ""]), encoding="utf-8")
+
+    @property
+    def config(self) -> Config:
+        return load(self.config_path, environ={})
+
+    def catch_up(self) -> None:
+        """`cdc run --until-caught-up`, which must end well."""
+        outcome = self.cdc("run", "--until-caught-up")
+        assert outcome.code == 0, outcome.err
+
+    def daemon(self, *arguments: object) -> Daemon:
+        """Start the daemon and wait until it follows the changes of every source."""
+        daemon = self.start(*arguments)
+        for source in self.config.sources:
+            daemon.wait_for("tailing", source=source.name)
+        return daemon
+
+    def start(self, *arguments: object) -> Daemon:
+        """Start the daemon."""
+        return self.cdc.daemon(*arguments)
+
+    # PostgreSQL.
+
+    @contextmanager
+    def target(self) -> Iterator[Target]:
+        with Target(self.dsn) as target:
+            yield target
+
+    def postgres(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Run a statement as somebody else than cdc."""
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            cursor = conn.execute(query.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def columns(self, table: str, schema: str = "public") -> dict[str, str]:
+        """The columns of a target table with their types, in order."""
+        return dict(
+            self.postgres(
+                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+                " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+                " ORDER BY attnum",
+                sql.Identifier(schema, table).as_string(None),
+            )
+        )
+
+    def copied_rows(self) -> dict[str, int]:
+        """How many rows of each table were copied."""
+        return dict(self.postgres("SELECT name, copied_rows FROM cdc.captured_table"))
+
+    def created(self) -> dict[str, Any]:
+        """What makes a target table that very table: its identity in the catalogue."""
+        return dict(
+            self.postgres(
+                "SELECT name, format('%I.%I', target_schema, target_name)::regclass::oid"
+                " FROM cdc.captured_table"
+            )
+        )
+
+    # Both.
+
+    def lags(self) -> list[SourceLag]:
+        with self.target() as target:
+            return measure(self.config, target)
+
+    def caught_up(self) -> bool:
+        """Whether every table is copied, and every event so far applied."""
+        return all(lag.settled and lag.lag_events == 0 for lag in self.lags())
+
+    def differences(self) -> list[str]:
+        """Where the two sides are not equal, row by row; for sources at rest."""
+        found = []
+        with self.target() as target:
+            for source in self.config.sources:
+                try:
+                    compared = compare_source(source, target)
+                except TargetRefused as error:
+                    found.append(str(error))
+                    continue
+                found += [str(c) for c in compared if not c.equal]
+                wanted = self._wanted(source.path, source.captures)
+                if missing := wanted - {c.table for c in compared}:
+                    found.append(f"not captured: {missing}")
+        return found
+
+    def assert_equal(self) -> None:
+        """Every row of every table is equal on both sides; for sources at rest."""
+        assert self.differences() == []
+
+    def wait_until_equal(self, seconds: float = 30.0, daemon: Daemon | None = None) -> None:
+        """Wait until both sides are equal, once the sources are at rest."""
+        wait_until(
+            lambda: self.caught_up() and not self.differences(),
+            seconds,
+            what=lambda: [self.differences(), self.lags(), daemon.text if daemon else ""],
+        )
+
+    def assert_position_exact(self) -> None:
+        """The target stands at the last event of each log, and knows that very event."""
+        with self.target() as target, target.lease() as conn:
+            for source in self.config.sources:
+                known = state.source(conn, source.name)
+                assert known is not None
+                with SourceFile(source.path) as file, file.reading():
+                    end = log.end(file)
+                assert (known.applied_seq, known.applied_digest or b"") == (end.seq, end.digest)
+
+    def close(self) -> None:
+        for storm in self._storms:
+            storm.kill()
+
+    def _wanted(self, path: Path, captures: Any) -> set[str]:
+        with SourceFile(path) as file, file.reading():
+            return {name for name in introspect.table_names(file) if captures(name)}
+
+
+def _section(header: str, values: Mapping[str, object]) -> str:
+    # What stands in these files has the same form in JSON and TOML.
+    return "\n".join([header, *(f"{key} = {json.dumps(value)}" for key, value in values.items())])
