@@ -4,6 +4,7 @@ Within one target transaction the order of events for different keys does not ma
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from operator import itemgetter
 from typing import Any
 
@@ -11,6 +12,7 @@ from cdc.event import LAYOUT, OP, ORIGIN, REVERSE_FLOW, VALUES, Event, Op
 from cdc.mapping.table import MappedTable
 from cdc.mapping.types import LITERAL
 from cdc.postgres.apply import TableChanges
+from cdc.schema import Value
 
 
 class Compactor:
@@ -42,14 +44,35 @@ class Compactor:
 def _changes(table: MappedTable, events: Iterable[Event]) -> TableChanges:
     changes = TableChanges()
     end = VALUES + len(table.columns)
-    key = [VALUES + i for i in table.key]
+    key = [(VALUES + i, table.columns[i].type.accepts) for i in table.key]
     gone = Op.GONE
     for event in events:
         if event[OP] in gone:
-            changes.deletes.append(tuple(event[i] for i in key))
+            # A key that the target cannot hold has no row there.
+            if all(accepts(event[i]) for i, accepts in key):
+                changes.deletes.append(tuple(event[i] for i, _ in key))
         else:
             changes.upserts.append(event[VALUES:end])
+    if _has_literal_key(table):
+        _add_other_zeros(table, changes)
     return changes
+
+
+def _has_literal_key(table: MappedTable) -> bool:
+    return any(column.type is LITERAL for column in table.key_columns)
+
+
+def _add_other_zeros(table: MappedTable, changes: TableChanges) -> None:
+    """Delete 0.0 where a key is -0.0 now, and the reverse: one key in SQLite, two as literals."""
+    keys = [*changes.deletes, *(tuple(row[i] for i in table.key) for row in changes.upserts)]
+    for key in keys:
+        # At most one of the forms has a row in SQLite, and that one is written after the deletes.
+        signs = [(0.0, -0.0) if _is_zero(value) else (value,) for value in key]
+        changes.deletes += [other for other in product(*signs) if repr(other) != repr(key)]
+
+
+def _is_zero(value: Value) -> bool:
+    return type(value) is float and value == 0.0
 
 
 def _identity(table: MappedTable) -> Callable[[Event], Any]:
@@ -58,6 +81,6 @@ def _identity(table: MappedTable) -> Callable[[Event], Any]:
     Python's equality is PostgreSQL's for every type but a literal, where 1 and 1.0 are two.
     """
     positions = [VALUES + i for i in table.key]
-    if any(column.type is LITERAL for column in table.key_columns):
+    if _has_literal_key(table):
         return lambda event: tuple((type(event[i]), event[i]) for i in positions)
     return itemgetter(*positions)

@@ -5,6 +5,7 @@ the log's end S, the log is applied up to S, and the chunk is written in the sam
 """
 
 import logging
+import time
 from collections.abc import Generator
 from functools import partial
 from typing import Final
@@ -27,6 +28,9 @@ from cdc.sqlite.log import Position
 from cdc.sqlite.rows import READ_BYTES, Bound
 
 log = logging.getLogger(__name__)
+
+BOUNDARY_SECONDS: Final = 1.0
+"""At most one committed boundary a second is recorded, and the one that a quiet source rests at."""
 
 MOST_VALUES: Final = 600_000
 """Values (rows times columns) held in one batch or chunk; two may be in memory at a time."""
@@ -55,6 +59,8 @@ class Replication:
         self._batch_events = max(1, min(settings.batch_events, MOST_VALUES // widest))
         self._ahead: ReadAhead[Events] = ReadAhead()
         self._copies = self._copy_all()
+        self._unrecorded = False
+        self._next_boundary = 0.0
         progress.captured_seq = max(progress.captured_seq, session.position.seq)
         progress.applied_seq = session.position.seq
         progress.tables = {
@@ -81,20 +87,26 @@ class Replication:
         self._ahead.close()
         self._session.close()
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether every table is copied and nothing was left of the log when it was last read."""
-        return all(t.live for t in self._session.tables)
+    def settle(self) -> None:
+        """Record the committed boundary that the position stands at, if that is yet to be done."""
+        if self._unrecorded:
+            self._apply(Events([], complete=True, size=0), boundary=True)
 
     def _tail(self) -> bool:
         if self._progress.state is not SourceState.TAILING:
             self._begin_tailing()
-        batch = self._ahead.take() or self._read_events(self._session.position.seq)
+        batch = self._ahead.take()
+        if batch is None or not batch.events:  # what was read ahead may be out of date by now
+            batch = self._read_events(self._session.position.seq)
         if not batch.events:
+            if time.monotonic() >= self._next_boundary:
+                self.settle()
             return False
         if not batch.complete:
             self._ahead.start(partial(self._read_events, batch.end.seq))
-        self._apply(batch, boundary=batch.complete)
+        due = time.monotonic() >= self._next_boundary
+        self._apply(batch, boundary=batch.complete and due)
+        self._unrecorded = batch.complete and not due
         return True
 
     def _begin_tailing(self) -> None:
@@ -140,6 +152,9 @@ class Replication:
         with self._target.lease() as conn:
             self._applier.apply(conn, advance, changes, chunk)
         session.position = Position(end.seq, end.digest, end.at)
+        if boundary:
+            self._unrecorded = False
+            self._next_boundary = time.monotonic() + BOUNDARY_SECONDS
         oldest = batch.events[0][AT] if batch.events else None
         self._progress.applied(end.seq, len(batch.events), oldest)
 

@@ -68,6 +68,7 @@ class SourceWorker:
                     break
                 else:
                     looks = self._wait(looks)
+            self._settle()
             self._enter(SourceState.STOPPED)
         except BaseException as error:  # noqa: BLE001  (whatever it is, the operator must see it)
             self._halt(error)
@@ -94,6 +95,14 @@ class SourceWorker:
         except PASSING:
             # Only a stop ends the attempts.
             return False
+
+    def _settle(self) -> None:
+        if self._replication is not None:
+            try:
+                self._replication.settle()
+            except PASSING as error:
+                # We are stopping: the next boundary will do.
+                log.debug("%s", error, extra=fields("boundary_skipped", source=self.source.name))
 
     def _step(self) -> bool:
         if self._replication is None:

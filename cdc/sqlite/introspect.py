@@ -1,7 +1,7 @@
 """What a SQLite file holds: its tables, their keys, and the unique sets that REPLACE acts on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.errors import CaptureRefused
@@ -32,11 +32,13 @@ class UniqueSet:
     """Values that no two rows may share: a row that takes them can evict the row that has them.
 
     `predicate` is the WHERE clause of a partial index. The rowid of a table whose key is declared
-    on other columns is such a set too, with the single term `rowid`.
+    on other columns is such a set too. The first set of a table may be its identity: what SQLite
+    finds a row by, where that is not the very key.
     """
 
     terms: tuple[UniqueTerm, ...]
     predicate: str | None = None
+    is_identity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
         key = (0,)
     table = Table(name, columns, key, rowid_key, integer_key or rowid_key, bool(without_rowid))
     _refuse_foreign_collations(file, table, set(key_collations.values()))
-    unique_sets = tuple(_unique_sets(file, table, [index for index, _ in indexes], rowid))
+    unique_sets = tuple(_unique_sets(file, table, [index for index, _ in indexes], primary, rowid))
     return SourceTable(table, unique_sets, rowid, tuple(_children(file, table, unique_sets)))
 
 
@@ -168,20 +170,21 @@ def _refuse_foreign_collations(file: SourceFile, table: Table, collations: set[s
 
 
 def _unique_sets(
-    file: SourceFile, table: Table, indexes: list[str], rowid: str | None
+    file: SourceFile, table: Table, indexes: list[str], primary: str | None, rowid: str | None
 ) -> Iterator[UniqueSet]:
     key = {column.name for column in table.key_columns}
     # A key that compares more loosely than BINARY lets one row evict another key's row.
     exact_key = all(c.collation == "BINARY" and c.affinity != "BLOB" for c in table.key_columns)
     if rowid is not None and not table.integer_key:
-        yield UniqueSet((UniqueTerm("BINARY", "INTEGER", column=rowid),))
-    for index in indexes:
+        rowid_term = UniqueTerm("BINARY", "INTEGER", column=rowid)
+        yield UniqueSet((rowid_term,), is_identity=True)
+    for index in sorted(indexes, key=lambda index: index != primary):
         unique = _unique_set(file, table, index)
         _refuse_foreign_collations(file, table, {term.collation for term in unique.terms})
         exact = {term.column for term in unique.terms if term.collation == "BINARY"}
         if exact_key and key <= exact:
             continue  # whoever takes these values takes the key: no other key's row can go
-        yield unique
+        yield replace(unique, is_identity=index == primary and rowid is None)
 
 
 def _unique_set(file: SourceFile, table: Table, index: str) -> UniqueSet:

@@ -87,7 +87,7 @@ class _Renderer:
             "is_mirror_key": self._matches(self._mirror_key()),
             "is_row_mirror_key": self._has_key(self._of(ROW)),
             "is_new_mirror_key": self._has_key(self._of("NEW")),
-            "is_old_mirror_key": self._has_key(self._of("OLD")),
+            "is_old_mirror_key": self._has_key(self._of("OLD")) + self._same_types(self._of("OLD")),
             "same_values": " AND ".join(
                 f"{self.mirror}.{name} IS {value}"
                 for (name, _, _), value in zip(unique, row_values, strict=True)
@@ -139,6 +139,15 @@ class _Renderer:
         """The condition that an entry of the mirror has this key, or one that equals it to SQLite."""
         return self._has(zip(self._mirror_key(), values, strict=True))
 
+    def _same_types(self, values: list[str]) -> str:
+        return "".join(
+            f" AND typeof({entry}) = typeof({value})"
+            for entry, value, column in zip(
+                self._mirror_key(), values, self.table.key_columns, strict=True
+            )
+            if column.affinity == "BLOB" and not self.table.integer_key
+        )
+
     def _has_values(self, number: int, values: list[str]) -> str:
         """The condition that an entry of the mirror has these values of the unique set `number`."""
         columns = [f"{self.mirror}.{_unique_column(number, t)}" for t in range(len(values))]
@@ -169,7 +178,7 @@ class _Renderer:
     def piece(self, template: str, **more: str) -> str:
         return _template(template, {**self.values, **more})
 
-    def evicted(self) -> str:
+    def evicted(self, *also: str) -> str:
         """Log who had the new row's values, or its key: that row can be gone again already."""
         if not self.source.unique_sets:
             return ""
@@ -177,8 +186,23 @@ class _Renderer:
             self._has_values(s, [self._on_new(term, unique_set) for term in unique_set.terms])
             for s, unique_set in enumerate(self.source.unique_sets)
         ]
-        has_values = " OR ".join(f"({taken})" for taken in [*sets, self.values["is_new_mirror_key"]])
-        return self.piece("log_evicted", has_values=has_values)
+        return self._log_evicted(*sets, self.values["is_new_mirror_key"], *also)
+
+    def was_old_row(self) -> tuple[str, ...]:
+        """The entry of the old row, whatever key a trigger of the application gave it meanwhile.
+
+        SQLite then goes on with the row that has the old rowid, or without a rowid the row whose
+        key it takes for the old one, and tells its triggers of the old key.
+        """
+        first = self.source.unique_sets[0] if self.source.unique_sets else None
+        if first is None or not first.is_identity:
+            return ()
+        return (self._has_values(0, [f"OLD.{self._term_column(term)}" for term in first.terms]),)
+
+    def _log_evicted(self, *has_values: str) -> str:
+        if not has_values:
+            return ""
+        return self.piece("log_evicted", has_values=" OR ".join(f"({c})" for c in has_values))
 
     def evicted_parent(self, child: Child) -> str:
         """Log the row that the old row of `child` referred to."""
@@ -186,13 +210,17 @@ class _Renderer:
         for s, unique_set in enumerate(self.source.unique_sets):
             if unique_set.predicate is None and all(t.column in refers for t in unique_set.terms):
                 values = [refers[term.column] for term in unique_set.terms if term.column]
-                return self.piece("log_evicted", has_values=self._has_values(s, values))
+                return self._log_evicted(self._has_values(s, values))
         values = [refers[column.name] for column in self.table.key_columns]
-        return self.piece("log_evicted", has_values=self._has_key(values))
+        return self._log_evicted(self._has_key(values))
 
     def gone(self, op: str) -> str:
         forget = self.piece("mirror_forget") if self.source.unique_sets else ""
         return self.piece("log_gone", op=op) + forget
+
+    def gone_under_another_key(self) -> str:
+        """Log the old row under the key that it had at last."""
+        return self._log_evicted(*self.was_old_row())
 
     def remembered(self) -> str:
         return self.piece("mirror_remember") if self.source.unique_sets else ""
@@ -205,9 +233,8 @@ class _Renderer:
         if not self.source.unique_sets:
             return
         for i, child in enumerate(self.source.children):
-            columns = ", ".join(quote(own) for own, _ in child.columns)
-            for kind, event in (("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
-                name = f"_cdc_{self.layout}_child_{i}_{kind}"
+            for event in ("DELETE", "UPDATE"):
+                name = f"_cdc_{self.layout}_child_{i}_{event.lower()}"
                 text = self.piece(
                     "after_child",
                     trigger=name,
@@ -256,12 +283,12 @@ def render(source: SourceTable, layout: int) -> CaptureSql:
             ),
             sql.trigger(
                 "update",
-                evicted=sql.evicted(),
+                evicted=sql.evicted(*sql.was_old_row()),
                 gone=sql.gone(Op.REKEY),
                 mirrored=sql.remembered(),
                 image=sql.piece("log_image", op=Op.UPDATE),
             ),
-            sql.trigger("delete", gone=sql.gone(Op.DELETE)),
+            sql.trigger("delete", gone=sql.gone(Op.DELETE), evicted=sql.gone_under_another_key()),
             *sql.child_triggers(),
         )
     )

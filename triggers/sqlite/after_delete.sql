@@ -1,3 +1,3 @@
--- After a DELETE: log the end of the key.
+-- After a DELETE: log the end of the key, and of another that the row had by the time it went.
 CREATE TRIGGER {trigger} AFTER DELETE ON {table} BEGIN
-{gone}END
+{gone}{evicted}END

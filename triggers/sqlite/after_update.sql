@@ -1,3 +1,3 @@
--- After an UPDATE: log the rows that it evicted, the end of the old key, then the row itself.
+-- After an UPDATE: log the end of the old key, the rows that it evicted, then the row itself.
 CREATE TRIGGER {trigger} AFTER UPDATE ON {table} BEGIN
-{evicted}{gone}{mirrored}{image}END
+{gone}{evicted}{mirrored}{image}END
