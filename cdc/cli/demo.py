@@ -60,7 +60,14 @@ def demo(
         daemon.open()
         tell(f"3. Copying, then following every change for {duration(seconds)}:")
         display = undo.enter_context(Display(daemon.progress, ERRORS, live=ERRORS.is_terminal))
-        performance = Performance(config, target, fleet, daemon.progress, stop, seconds)
+        performance = Performance(
+            config=config,
+            target=target,
+            fleet=fleet,
+            sources=daemon.progress,
+            stop=stop,
+            seconds=seconds,
+        )
 
         def show() -> None:
             performance.look()

@@ -1,5 +1,6 @@
 """`cdc init`: look at SQLite files and write a configuration for them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,8 @@ def init(
         _describe(file)
     sources = name_sources([file.resolve() for file in files])
     text = render([(name, _relative(file, path)) for name, file in sources], dsn)
-    with path.open("x", encoding="utf-8") as out:
+    # It may hold a password.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text)
     option = "" if config is None else f" --config {path}"
     tell(f"Wrote {path}. Read it through, then: cdc run{option}")
@@ -47,11 +49,8 @@ def _describe(path: Path) -> None:
             if introspect.source_table(file, name).table.rowid_key:
                 tell(f"  {name} has no key: its rows will be told apart by their rowid.")
         for name, kind in introspect.uncaptured(file):
-            tell(
-                f"  {name} is a {kind} table or view and is not captured."
-                if kind != "view"
-                else f"  {name} is a view and is not captured."
-            )
+            what = "view" if kind == "view" else f"{kind} table"
+            tell(f"  {name} is a {what} and is not captured.")
 
 
 def _relative(file: Path, config: Path) -> Path:

@@ -6,6 +6,8 @@ from cdc.config import Config, SourceConfig
 from cdc.sqlite import capture, introspect, surroundings
 from cdc.sqlite.connection import SourceFile, check_is_file
 from cdc.sqlite.lock import SourceLock
+from cdc.sqlite.mirrors import fill_mirrors
+from cdc.sqlite.verification import Finding
 
 
 def install(config: ConfigOption = None, source: SourceOption = None) -> None:
@@ -36,8 +38,8 @@ def _install(source: SourceConfig) -> None:
             surroundings.check_file_system(file)
             tables = [name for name in introspect.table_names(file) if source.captures(name)]
         found = capture.install(file, tables)
-        capture.fill_mirrors(file)
-    changed = [name for name, finding in found.items() if finding is not capture.Finding.INTACT]
+        fill_mirrors(file)
+    changed = [name for name, finding in found.items() if finding is not Finding.INTACT]
     tell(
         f"{source.name}: {len(tables)} tables are captured"
         + (f"; installed or mended: {', '.join(changed)}." if changed else "; nothing to do.")

@@ -1,6 +1,7 @@
 """`cdc run`: the daemon."""
 
 import enum
+import logging
 from typing import Annotated
 
 import typer
@@ -9,8 +10,12 @@ from cdc import logs
 from cdc.cli.display import Display
 from cdc.cli.options import ConfigOption, load_config, open_target
 from cdc.cli.output import ERRORS
+from cdc.errors import CdcError
+from cdc.logs import fields
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.stop import Stop
+
+log = logging.getLogger(__name__)
 
 
 class LogFormat(enum.StrEnum):
@@ -38,14 +43,38 @@ def run(
 
     SIGTERM and Ctrl-C stop it cleanly at any moment; the next run goes on where this one ended.
     """
-    import gc; gc.set_threshold(200_000, 50, 100)
+    import gc
+
+    gc.set_threshold(200_000, 50, 100)
     loaded = load_config(config)
     live = ERRORS.is_terminal and log_format is LogFormat.TEXT
     logs.configure(log_format.value, "debug" if context.obj else "info", ERRORS if live else None)
     stop = Stop()
     stop.ask_on_signals()
-    with open_target(loaded) as target:
-        daemon = Daemon(loaded, target, stop)
+    try:
+        with open_target(loaded) as target:
+            daemon = Daemon(loaded, target, stop)
+            if _opened(daemon, stop):
+                with Display(daemon.progress, ERRORS, live=live) as display:
+                    daemon.run(until_caught_up=until_caught_up, show=display.show)
+    except CdcError as error:
+        if log_format is LogFormat.TEXT:
+            raise
+        _log_failure(error)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _opened(daemon: Daemon, stop: Stop) -> bool:
+    """Open the daemon; False where it was asked to stop while it waited for something."""
+    try:
         daemon.open()
-        with Display(daemon.progress, ERRORS, live=live) as display:
-            daemon.run(until_caught_up=until_caught_up, show=display.show)
+    except CdcError:
+        if not stop.asked:
+            raise
+        return False
+    return True
+
+
+def _log_failure(error: CdcError) -> None:
+    """Tell whoever reads JSON lines, in one of them, why the command ends."""
+    log.error("%s", f"{error} {error.hint}".strip(), extra=fields("failed"))

@@ -17,6 +17,7 @@ class Performance:
 
     def __init__(
         self,
+        *,
         config: Config,
         target: Target,
         fleet: Fleet,

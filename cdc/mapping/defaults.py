@@ -10,7 +10,6 @@ from typing import Final
 from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, TargetType
 from cdc.schema import Affinity, Column, Row, Value
 
-
 _BY_AFFINITY: Final[Mapping[Affinity, Sequence[TargetType]]] = {
     "INTEGER": (BIGINT, NUMERIC, LITERAL),
     "REAL": (DOUBLE, LITERAL),

@@ -17,6 +17,9 @@ from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
 
 SHOW_SECONDS: Final = 0.5
+GRACE_SECONDS: Final = 5.0
+"""How long PostgreSQL has to answer once a stop was asked for. Then its connections are cut: what
+is under way is rolled back, and done again by the next start."""
 
 
 class Daemon:
@@ -33,6 +36,7 @@ class Daemon:
         self._locks: list[SourceLock] = []
         self._workers: list[SourceWorker] = []
         self._watch = Watch()
+        self._timers: list[threading.Timer] = []
 
     @property
     def progress(self) -> list[SourceProgress]:
@@ -41,6 +45,7 @@ class Daemon:
 
     def open(self) -> None:
         """Take the lock of every source and open it. Raises CdcError; then nothing is held."""
+        self._stop.on_ask(self._end_grace)
         try:
             for source in self._config.sources:
                 self._lock(source.path)
@@ -98,6 +103,14 @@ class Daemon:
             worker.close()
         for lock in self._locks:
             lock.release()
+        for timer in self._timers:
+            timer.cancel()
+
+    def _end_grace(self) -> None:
+        timer = threading.Timer(GRACE_SECONDS, self._target.abandon)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
 
     def _lock(self, path: Path) -> None:
         check_is_file(path)

@@ -97,13 +97,13 @@ class Replication:
             self._begin_tailing()
         batch = self._ahead.take()
         if batch is None or not batch.events:  # what was read ahead may be out of date by now
-            batch = self._read_events(self._session.position.seq)
+            batch = self._read_events(self._session.position)
         if not batch.events:
             if time.monotonic() >= self._next_boundary:
                 self.settle()
             return False
         if not batch.complete:
-            self._ahead.start(partial(self._read_events, batch.end.seq))
+            self._ahead.start(partial(self._read_events, batch.end))
         due = time.monotonic() >= self._next_boundary
         self._apply(batch, boundary=batch.complete and due)
         self._unrecorded = batch.complete and not due
@@ -118,14 +118,14 @@ class Replication:
             extra=fields("tailing", source=self._name, seq=self._session.position.seq),
         )
 
-    def _read_events(self, after: int, up_to: int | None = None) -> Events:
+    def _read_events(self, after: Position, up_to: int | None = None) -> Events:
         """The events behind `after`, as many as fit into one batch, in several short reads."""
         events: list[tuple[object, ...]] = []
         size = 0
         while True:
             bound = Bound(self._lock_bound, self._batch_events - len(events))
-            with self._session.reading():
-                found = self._session.changelog.read(after, bound, up_to=up_to)
+            with self._session.reading(after):
+                found = self._session.changelog.read(after.seq, bound, up_to=up_to)
                 if not found.complete:
                     self._progress.captured_seq = self._session.changelog.newest()
             events += found.events
@@ -133,7 +133,7 @@ class Replication:
             full = len(events) >= self._batch_events or size >= READ_BYTES
             if found.complete or full:
                 return Events(events, found.complete, size)
-            after = found.end.seq
+            after = found.end
 
     def _apply(self, batch: Events, *, boundary: bool, chunk: Chunk | None = None) -> None:
         """Commit a batch (which may be empty beside a chunk) and move the position behind it."""
@@ -198,7 +198,7 @@ class Replication:
     def _catch_up(self, as_of: int) -> Events:
         """Apply the log up to `as_of` but for the last batch, which is returned."""
         while True:
-            batch = self._read_events(self._session.position.seq, up_to=as_of)
+            batch = self._read_events(self._session.position, up_to=as_of)
             if batch.complete:
                 return batch
             self._apply(batch, boundary=False)

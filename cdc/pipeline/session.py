@@ -21,10 +21,12 @@ from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.sqlite import capture, introspect, surroundings
-from cdc.sqlite.capture import Finding
+from cdc.sqlite.captures import captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
+from cdc.sqlite.mirrors import fill_mirrors
+from cdc.sqlite.verification import Finding
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +57,17 @@ class Session:
         self._schema_version = schema_version
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """A read transaction of the file, as long as its schema is the one that we know."""
+    def reading(self, after: Position | None = None) -> Iterator[None]:
+        """A read transaction of the file, as long as its schema is the one that we know.
+
+        With `after`, as long as its log still holds the event at that position, too: a backup that
+        was copied over the live file has the same schema and even the same inode.
+        """
         with self.file.reading():
             if self.file.schema_version != self._schema_version:
                 raise SessionEnded(f"The schema of {self.file.path} changed.")
+            if after is not None and not self.changelog.holds(after):
+                raise SessionEnded(f"The log of {self.file.path} does not go on from {after.seq}.")
             yield
 
     def check_file(self) -> None:
@@ -94,11 +102,11 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             found = capture.install(file, wanted, renew=renew, wait=stop.wait)
             _report(source, found)
             # A row that is not in the mirror yet could be evicted without an event.
-            capture.fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
+            fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
             position = identity.register(conn, file, source, known, target_id.id)
             with file.reading():
                 schema_version = file.schema_version
-                captured = capture.captured(file)
+                tables_captured = captured(file)
             prepared = TablePreparation(
                 conn,
                 file,
@@ -106,7 +114,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 schema=config.target_schema(source),
                 schema_version=schema_version,
                 seq=position.seq,
-            ).prepare(captured)
+            ).prepare(tables_captured)
             return Session(
                 file,
                 position=position,
@@ -139,8 +147,7 @@ def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
         tables = [table for table, each in found.items() if each is finding]
         if tables:
             log.info(
-                "Capture of %d tables %s: %s.",
-                len(tables),
+                "Capture %s: %s.",
                 _DONE[finding],
                 ", ".join(tables),
                 extra=fields("capture_" + finding.value, source=source.name, tables=tables),
@@ -156,7 +163,7 @@ def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
 
 _DONE: Final = {
     Finding.NEW: "installed",
-    Finding.RESHAPED: "renewed, since their columns or keys changed",
+    Finding.RESHAPED: "renewed, since columns or keys changed",
     Finding.OUTDATED: "upgraded to this version of cdc",
-    Finding.UNWANTED: "ended, since they are excluded or gone",
+    Finding.UNWANTED: "ended, since excluded or gone",
 }

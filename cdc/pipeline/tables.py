@@ -17,7 +17,7 @@ from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import target_identifier, target_identifiers
 from cdc.postgres.translate import translated
 from cdc.schema import Row
-from cdc.sqlite.capture import Captured
+from cdc.sqlite.captures import Captured
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.order import chunk_order

@@ -9,7 +9,14 @@ from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random, wait_random_exponential
 
 from cdc.config import Config, SourceConfig
-from cdc.errors import CdcError, PositionMoved, SourceBusy, SourceUnavailable, TargetUnavailable
+from cdc.errors import (
+    CdcError,
+    PositionMoved,
+    SourceBusy,
+    SourceUnavailable,
+    TargetError,
+    TargetUnavailable,
+)
 from cdc.logs import fields
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.replicate import Replication
@@ -65,6 +72,7 @@ class SourceWorker:
                 if self._step_with_retry():
                     looks = iter(LOOKS)
                 elif until_caught_up:
+                    self._report_end()
                     break
                 else:
                     looks = self._wait(looks)
@@ -95,6 +103,15 @@ class SourceWorker:
         except PASSING:
             # Only a stop ends the attempts.
             return False
+
+    def _report_end(self) -> None:
+        if not self._stop.asked:
+            seq = self.progress.applied_seq
+            log.info(
+                "Caught up at event %d.",
+                seq,
+                extra=fields("caught_up", source=self.source.name, seq=seq),
+            )
 
     def _settle(self) -> None:
         if self._replication is not None:
@@ -171,7 +188,7 @@ class SourceWorker:
             with self._target.lease() as conn:
                 state.set_state(conn, self.source.name, *now)
             self._recorded = now
-        except TargetUnavailable as error:
+        except TargetError as error:
             # The state is for people and is written again with the next change; replication itself
             # meets the same trouble and reports it.
             log.debug("%s", error, extra=fields("state_not_recorded", source=self.source.name))

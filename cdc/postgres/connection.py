@@ -1,6 +1,8 @@
 """Connections to PostgreSQL: the one place that opens them, and a bounded pool of them."""
 
+import contextlib
 import select
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +87,7 @@ class Target:
         self._slots = threading.BoundedSemaphore(max_connections)
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
+        self._leased: set[Connection] = set()
         self._closed = False
 
     @contextmanager
@@ -117,6 +120,16 @@ class Target:
         for conn in idle:
             conn.close()
 
+    def abandon(self) -> None:
+        """Close, and break what is leased: whoever waits for an answer gets TargetUnavailable.
+
+        For the end of a process beside a server that hangs; from any thread. May be repeated.
+        """
+        self.close()
+        with self._lock:
+            for conn in self._leased:
+                _break(conn)
+
     def __enter__(self) -> Self:
         return self
 
@@ -136,13 +149,15 @@ class Target:
                 if not self._idle:
                     return None
                 conn = self._idle.pop()
+                self._leased.add(conn)
             if _is_alive(conn):
                 return conn
-            conn.close()
+            self._discard(conn)
 
     def _give_back(self, conn: Connection) -> None:
         healthy = not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE
         with self._lock:
+            self._leased.discard(conn)
             if healthy and not self._closed:
                 self._idle.append(conn)
                 return
@@ -156,12 +171,22 @@ class Target:
             conn: Connection = psycopg.connect(autocommit=True, **self._parameters)  # type: ignore[arg-type]  # libpq's names, all strings
         except psycopg.Error as exc:
             raise translate_login(exc, self.description) from exc
+        with self._lock:
+            # What was abandoned while we connected is broken here, and fails at its first use.
+            self._leased.add(conn)
+            if self._closed:
+                _break(conn)
         try:
             self._set_up(conn)
         except BaseException:
-            conn.close()
+            self._discard(conn)
             raise
         return conn
+
+    def _discard(self, conn: Connection) -> None:
+        with self._lock:
+            self._leased.discard(conn)
+        conn.close()
 
     def _set_up(self, conn: Connection) -> None:
         self._refuse_unsuitable(conn)
@@ -204,3 +229,13 @@ def _is_alive(conn: Connection) -> bool:
     poll = select.poll()
     poll.register(conn.pgconn.socket, select.POLLIN)
     return not poll.poll(0)
+
+
+def _break(conn: Connection) -> None:
+    """End a connection under the hands of the thread that uses it, and wake that thread."""
+    with contextlib.suppress(psycopg.Error, OSError):  # it has ended by itself
+        end = socket.socket(fileno=conn.fileno())
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        finally:
+            end.detach()  # closing is psycopg's business

@@ -6,7 +6,7 @@ from cdc.pipeline.tables import kept_mapping
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.proof.rows import Comparison, compare_table
-from cdc.sqlite import capture
+from cdc.sqlite.captures import captured
 from cdc.sqlite.connection import SourceFile
 
 
@@ -15,9 +15,9 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
     with target.lease() as conn, SourceFile(source.path) as file:
         known = {table.name: table for table in state.captured_tables(conn, source.name)}
         with file.reading():
-            captured = capture.captured(file)
+            tables = captured(file)
         comparisons = []
-        for each in captured:
+        for each in tables:
             made = known.get(each.name)
             mapped = None if made is None else kept_mapping(made, each)
             if mapped is None:

@@ -1,11 +1,7 @@
-"""Installing, verifying and removing the capture of a file's tables."""
+"""Installing and removing the capture of a file's tables."""
 
-import enum
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection
 from typing import Final
 
 import apsw
@@ -13,100 +9,23 @@ import orjson
 
 from cdc.errors import CaptureRefused
 from cdc.event import VALUES
-from cdc.schema import Row
 from cdc.sqlite import introspect, layouts, log
+from cdc.sqlite.captures import (
+    StoredCapture,
+    fingerprint,
+    has_table,
+    stored_captures,
+    triggers_named,
+)
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.names import CHANGELOG, OWN_PREFIX, quote
-from cdc.sqlite.order import fill_order
-from cdc.sqlite.rows import Bound, read_rows
-from cdc.sqlite.triggers import CaptureSql, mirror_name, render
+from cdc.sqlite.pace import Pace
+from cdc.sqlite.triggers import mirror_name, render
+from cdc.sqlite.verification import Finding, verify
 
 MOST_COLUMNS: Final = 2000 - VALUES
 """SQLite's default limit on a table's columns, less the changelog's own."""
-
-STEP_SECONDS: Final = 0.02
-"""How long one of many small write transactions of ours may take."""
-
-STEP_ROWS: Final = 200
-
-ONE_ROW: Final = Bound(seconds=STEP_SECONDS, rows=1)
-
-LONGEST_REST_SECONDS: Final = 0.25
-
-
-class Finding(enum.Enum):
-    """What verification finds about the capture of one table."""
-
-    INTACT = "intact"
-    OUTDATED = "outdated"  # as installed, by another version of cdc
-    NEW = "new"  # never captured
-    HOLE = "hole"  # a trigger is missing or altered, or a unique index came or went
-    RESHAPED = "reshaped"  # its columns or its key changed
-    UNWANTED = "unwanted"  # captured, but dropped from the file or excluded
-
-    @property
-    def begins_anew(self) -> bool:
-        """Whether a new capture has to begin, and the table to be copied again."""
-        return self in (Finding.NEW, Finding.HOLE, Finding.RESHAPED)
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """A table under capture. Its events carry `layout`, which no earlier capture in its log had."""
-
-    source: SourceTable
-    layout: int
-    log_id: str
-
-    @property
-    def id(self) -> str:
-        """A name that no other capture of any file has."""
-        return f"{self.log_id}/{self.layout}"
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A row of `_cdc_capture`: the triggers and unique sets are those at installation."""
-
-    layout: int
-    name: str
-    triggers: dict[str, str]
-    unique_sets: str
-    mirrored: bool
-
-
-def verify(file: SourceFile, tables: Iterable[str]) -> dict[str, Finding]:
-    """Compare the capture of these tables with what it should be; for use within a transaction.
-
-    Tables that are captured and not among `tables` are found UNWANTED.
-    """
-    stored = {capture.name: capture for capture in _stored(file)}
-    found = {
-        name: _judge(file, introspect.source_table(file, name), stored.pop(name, None))
-        for name in tables
-    }
-    return found | dict.fromkeys(stored, Finding.UNWANTED)
-
-
-def _judge(file: SourceFile, source: SourceTable, stored: _Stored | None) -> Finding:
-    if stored is None:
-        return Finding.NEW
-    if layouts.read(file)[stored.layout] != source.table:
-        return Finding.RESHAPED
-    if _triggers_of(file, stored) != stored.triggers or stored.unique_sets != _fingerprint(source):
-        return Finding.HOLE
-    if source.unique_sets and not _has_table(file, mirror_name(stored.layout)):
-        return Finding.HOLE
-    return (
-        Finding.INTACT
-        if render(source, stored.layout).triggers == stored.triggers
-        else Finding.OUTDATED
-    )
 
 
 def install(
@@ -131,15 +50,13 @@ def install(
     return file.write(lambda: _install(file, tables, renew), wait=wait)
 
 
-def _install(
-    file: SourceFile, tables: list[str], renew: Collection[str]
-) -> dict[str, Finding]:
+def _install(file: SourceFile, tables: list[str], renew: Collection[str]) -> dict[str, Finding]:
     if log.read(file) is None:
         log.create(file)
     sources = {name: introspect.source_table(file, name) for name in tables}
     _widen(file, max((len(s.table.columns) for s in sources.values()), default=0))
     found = verify(file, tables) | dict.fromkeys(renew, Finding.HOLE)
-    stored = {capture.name: capture for capture in _stored(file)}
+    stored = {capture.name: capture for capture in stored_captures(file)}
     for name, finding in found.items():
         if finding is Finding.INTACT:
             continue
@@ -165,12 +82,12 @@ def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -
                 f" {statement} would fail: {error}.",
                 hint="Exclude the table in the configuration.",
             )
-    triggers = orjson.dumps(_triggers_named(file, sql.triggers)).decode()
+    triggers = orjson.dumps(triggers_named(file, sql.triggers)).decode()
     if anew:
         file.query(
             "INSERT INTO _cdc_capture (layout, name, triggers, unique_sets, mirrored)"
             " VALUES (?, ?, ?, ?, ?)",
-            (layout, source.name, triggers, _fingerprint(source), int(sql.fill is None)),
+            (layout, source.name, triggers, fingerprint(source), int(sql.fill is None)),
         )
     else:
         file.query("UPDATE _cdc_capture SET triggers = ? WHERE layout = ?", (triggers, layout))
@@ -207,95 +124,6 @@ def _compiles(file: SourceFile, source: SourceTable) -> dict[str, str]:
     return errors
 
 
-def captured(file: SourceFile) -> list[Captured]:
-    """The tables under capture, as they are now; for use within a transaction."""
-    own = log.read(file)
-    if own is None:
-        return []
-    return [
-        Captured(introspect.source_table(file, capture.name), capture.layout, own.id)
-        for capture in _stored(file)
-    ]
-
-
-def fill_mirrors(
-    file: SourceFile, *, wait: Wait = time.sleep, stopped: Callable[[], bool] = lambda: False
-) -> None:
-    """Enter the rows that were there before the capture into the mirrors, in small transactions.
-
-    Before this has ended, a REPLACE may evict a row without an event, so no table is copied
-    earlier. Interrupted, it begins again; entries that are there already are left alone.
-    """
-    with file.reading():
-        todo = [c for c in _stored(file) if not c.mirrored]
-        sources = {c.layout: introspect.source_table(file, c.name) for c in todo}
-    for capture in todo:
-        source = sources[capture.layout]
-        _MirrorFill(file, source, render(source, capture.layout)).run(wait, stopped)
-        if stopped():
-            return
-        file.write(
-            lambda layout=capture.layout: file.query(  # type: ignore[misc]
-                "UPDATE _cdc_capture SET mirrored = 1 WHERE layout = ?", (layout,)
-            ),
-            wait=wait,
-        )
-
-
-class Pace:
-    """How large the next of many small write transactions may be, and the pause behind each."""
-
-    def __init__(self) -> None:
-        self.rows = STEP_ROWS
-
-    @contextmanager
-    def step(self, wait: Wait) -> Iterator[None]:
-        """Time one step of `rows` rows, then leave the legacy system up to three times as long."""
-        started = time.monotonic()
-        yield
-        spent = time.monotonic() - started
-        self.rows = max(STEP_ROWS, int(self.rows * min(2.0, STEP_SECONDS / max(spent, 1e-4))))
-        wait(min(3 * spent, LONGEST_REST_SECONDS))
-
-
-class _MirrorFill:
-    """One walk over a table, as many rows at a time as STEP_SECONDS allow."""
-
-    def __init__(self, file: SourceFile, source: SourceTable, sql: CaptureSql) -> None:
-        self.file = file
-        self.fill = sql.fill
-        self.order = fill_order(source)
-        self.table = quote(source.name)
-
-    def run(self, wait: Wait, stopped: Callable[[], bool]) -> None:
-        place: Row | None = None
-        pace = Pace()
-        while not stopped():
-            with pace.step(wait):
-                step = partial(self._step, place, pace.rows)
-                place = self.file.write(step, wait=wait)
-            if place is None:
-                return
-
-    def _step(self, place: Row | None, rows: int) -> Row | None:
-        """Fill in the next `rows` rows; returns the place reached, None at the table's end."""
-        after = self.order.after(place)
-        # A row without a key has no entry; nothing lies behind a place that is NULL.
-        there = " AND ".join(f"{term} IS NOT NULL" for term in self.order.terms)
-        found = read_rows(
-            self.file,
-            self.order.terms,
-            f"FROM {self.table} AS _cdc_t WHERE {after} AND {there}"
-            f" ORDER BY {self.order.order_by()} LIMIT 1 OFFSET {rows - 1}",
-            place or (),
-            ONE_ROW,
-        ).rows
-        end: Row | None = found[0] if found else None
-        condition = after if end is None else f"{after} AND {self.order.up_to(end)}"
-        self.file.query(f"{self.fill} AND {condition}", (*(place or ()), *(end or ())))
-        return end
-
-
 def uninstall(
     file: SourceFile, tables: list[str] | None = None, *, wait: Wait = time.sleep
 ) -> list[str]:
@@ -314,10 +142,10 @@ def uninstall(
     return [capture.name for capture in ended]
 
 
-def _end_captures(file: SourceFile, tables: list[str] | None) -> list[_Stored]:
+def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapture]:
     if log.read(file) is None:
         return []
-    ended = [c for c in _stored(file) if tables is None or c.name in tables]
+    ended = [c for c in stored_captures(file) if tables is None or c.name in tables]
     for capture in ended:
         _drop_triggers(file, capture)
         file.query("DELETE FROM _cdc_capture WHERE layout = ?", (capture.layout,))
@@ -326,7 +154,7 @@ def _end_captures(file: SourceFile, tables: list[str] | None) -> list[_Stored]:
 
 def _drop_in_steps(file: SourceFile, table: str, wait: Wait) -> None:
     """Empty a table of ours in small transactions and drop it; large tables are slow to drop."""
-    if not _has_table(file, table):
+    if not has_table(file, table):
         return
     keys = file.query(f"SELECT name FROM pragma_table_info('{table}') WHERE pk > 0 ORDER BY pk")
     key = ", ".join(name for (name,) in keys)
@@ -340,35 +168,12 @@ def _drop_in_steps(file: SourceFile, table: str, wait: Wait) -> None:
     file.write(lambda: file.query(f"DROP TABLE {table}"), wait=wait)
 
 
-def _stored(file: SourceFile) -> list[_Stored]:
-    rows = file.query(
-        "SELECT layout, name, triggers, unique_sets, mirrored FROM _cdc_capture ORDER BY layout"
-    )
-    return [
-        _Stored(layout, name, orjson.loads(triggers), unique_sets, bool(mirrored))
-        for layout, name, triggers, unique_sets, mirrored in rows
-    ]
-
-
-def _triggers_of(file: SourceFile, stored: _Stored) -> dict[str, str]:
-    return _triggers_named(file, stored.triggers)
-
-
-def _triggers_named(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
-    triggers = dict(file.query("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"))
-    return {name: triggers[name] for name in names if name in triggers}
-
-
-def _fingerprint(source: SourceTable) -> str:
-    return repr(source.unique_sets)
-
-
-def _drop_triggers(file: SourceFile, stored: _Stored) -> None:
+def _drop_triggers(file: SourceFile, stored: StoredCapture) -> None:
     for name in stored.triggers:
         file.query(f"DROP TRIGGER IF EXISTS {quote(name)}")
 
 
-def _end_capture(file: SourceFile, stored: _Stored) -> None:
+def _end_capture(file: SourceFile, stored: StoredCapture) -> None:
     file.query(f"DROP TABLE IF EXISTS {mirror_name(stored.layout)}")
     file.query("DELETE FROM _cdc_capture WHERE layout = ?", (stored.layout,))
 
@@ -376,18 +181,12 @@ def _end_capture(file: SourceFile, stored: _Stored) -> None:
 def _widen(file: SourceFile, columns: int) -> None:
     if columns > MOST_COLUMNS:
         raise CaptureRefused(
-            f"A table of {file.path} has {columns} columns; at most {MOST_COLUMNS} can be captured.",
+            f"A table of {file.path} has {columns} columns; {MOST_COLUMNS} can be captured.",
             hint="Exclude the table in the configuration.",
         )
     present = len(log.changelog_columns(file)) - VALUES
     for i in range(present, columns):
         file.query(f"ALTER TABLE {CHANGELOG} ADD COLUMN v{i}")
-
-
-def _has_table(file: SourceFile, name: str) -> bool:
-    return bool(
-        file.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).get
-    )
 
 
 def _own_tables(file: SourceFile) -> list[str]:

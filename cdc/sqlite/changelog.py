@@ -1,6 +1,7 @@
 """Reading events in commit order."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from cdc.event import AT, SEQ, Event, digest
 from cdc.sqlite.connection import SourceFile
@@ -8,12 +9,14 @@ from cdc.sqlite.log import Position, changelog_columns
 from cdc.sqlite.names import CHANGELOG
 from cdc.sqlite.rows import Bound, read_rows
 
+ONE: Final = Bound(seconds=1.0, rows=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Events:
     """Consecutive events. `complete` when nothing committed lay behind the last one at the time
-    of reading: then their end is a committed boundary of the legacy system. `size` is about how many
-    bytes of text and blob they hold.
+    of reading: then their end is a committed boundary of the legacy system. `size` is about how
+    many bytes of text and blob they hold.
     """
 
     events: list[Event]
@@ -46,6 +49,14 @@ class Changelog:
             bindings = (after, up_to)  # type: ignore[assignment]
         found = read_rows(self._file, self.columns, rest, bindings, bound)
         return Events(found.rows, found.complete, found.size)
+
+    def holds(self, position: Position) -> bool:
+        """Whether the event at the position is still the one that it was; true at the beginning."""
+        if position.seq == 0:
+            return True
+        at = (position.seq,)
+        found = read_rows(self._file, self.columns, f"FROM {CHANGELOG} WHERE seq = ?", at, ONE).rows
+        return bool(found) and digest(found[0]) == position.digest
 
     def newest(self) -> int:
         """The highest seq, 0 when the log is empty."""

@@ -18,7 +18,7 @@ from cdc.errors import SourceBusy, SourceError, SourceUnavailable
 
 T = TypeVar("T")
 Wait = Callable[[float], object]
-"""Waits that many seconds, or less when the wait is called off."""
+"""Waits that many seconds; returns something true, at once, when the wait was called off."""
 
 READ_PATIENCE_SECONDS: Final = 2.0
 READ_POLL_SECONDS: Final = 0.0005
@@ -146,7 +146,8 @@ class SourceFile:
     def write(self, work: Callable[[], T], *, wait: Wait = time.sleep) -> T:
         """Run `work` in one write transaction, again from its start while the file is busy.
 
-        Raises SourceBusy when the legacy system left no gap for WRITE_PATIENCE_SECONDS.
+        Raises SourceBusy when the legacy system left no gap for WRITE_PATIENCE_SECONDS, or when the
+        wait for one was called off.
         """
         give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
         while True:
@@ -154,9 +155,9 @@ class SourceFile:
                 with translated(self.path):
                     return self._write_once(work)
             except SourceBusy:
-                if time.monotonic() > give_up:
+                pause = random.uniform(0.5, 1.5) * WRITE_PAUSE_SECONDS  # noqa: S311  (no secret)
+                if time.monotonic() > give_up or wait(pause):
                     raise
-                wait(random.uniform(0.5, 1.5) * WRITE_PAUSE_SECONDS)  # noqa: S311  (no secret)
 
     def _wait_to_read(self, attempts: int) -> bool:
         """SQLite's busy handler: whether to try once more, after a moment."""

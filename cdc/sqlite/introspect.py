@@ -101,7 +101,7 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
             (name,),
         )
     )
-    rowid = None if without_rowid else _rowid_name(name, [column for column, *_ in info])
+    rowid = None if without_rowid else _rowid_name([column for column, *_ in info])
     primary = next((index for index, origin in indexes if origin == "pk"), None)
     key_collations = _key_collations(file, primary) if primary else {}
     columns = tuple(
@@ -133,14 +133,14 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
     return SourceTable(table, unique_sets, rowid, tuple(_children(file, table, unique_sets)))
 
 
-def _rowid_name(table: str, columns: list[str]) -> str | None:
+def _rowid_name(columns: list[str]) -> str | None:
     taken = {column.lower() for column in columns}
     return next((name for name in ROWID_NAMES if name not in taken), None)
 
 
 def _affinity(declared: str, strict: bool) -> Affinity:
     """SQLite's rules for a column's affinity (https://www.sqlite.org/datatype3.html, 3.1)."""
-    kind = declared.upper()
+    kind = declared.encode().upper().decode()  # only ASCII letters count
     if strict and kind == "ANY":
         return "BLOB"
     if "INT" in kind:
@@ -230,13 +230,11 @@ def _children(
         )
         if column is not None:
             keys.setdefault((child, number), []).append((own, column))
-    sets = [
-        {term.column for term in unique.terms} for unique in unique_sets if not unique.predicate
-    ]
-    known = [set(column.name for column in table.key_columns), *sets]
+    unique = [{term.column for term in each.terms} for each in unique_sets if not each.predicate]
+    key: set[str | None] = {column.name for column in table.key_columns}
     for (child, _), columns in keys.items():
         # What refers to no key and to no unique values is no foreign key to SQLite either.
-        if any(each <= {column for _, column in columns} for each in known):
+        if any(each <= {column for _, column in columns} for each in (key, *unique)):
             yield Child(child, tuple(columns))
 
 

@@ -89,7 +89,7 @@ class _Renderer:
             "is_new_mirror_key": self._has_key(self._of("NEW")),
             "is_old_mirror_key": self._has_key(self._of("OLD")) + self._same_types(self._of("OLD")),
             "same_values": " AND ".join(
-                f"{self.mirror}.{name} IS {value}"
+                f"{self.mirror}.{name} COLLATE BINARY IS {value}"
                 for (name, _, _), value in zip(unique, row_values, strict=True)
             ),
             "key_not_null": "".join(f" AND {self._column(ROW, c)} IS NOT NULL" for c in nullable),
@@ -136,7 +136,7 @@ class _Renderer:
         return [f"{self.mirror}.k{i}" for i in range(len(self.table.key))]
 
     def _has_key(self, values: list[str]) -> str:
-        """The condition that an entry of the mirror has this key, or one that equals it to SQLite."""
+        """The condition that an entry has this key, or one that SQLite takes for the same."""
         return self._has(zip(self._mirror_key(), values, strict=True))
 
     def _same_types(self, values: list[str]) -> str:
@@ -150,7 +150,11 @@ class _Renderer:
 
     def _has_values(self, number: int, values: list[str]) -> str:
         """The condition that an entry of the mirror has these values of the unique set `number`."""
-        columns = [f"{self.mirror}.{_unique_column(number, t)}" for t in range(len(values))]
+        # An expression may name a collation of its own, which would otherwise decide.
+        columns = [
+            f"{self.mirror}.{_unique_column(number, t)} COLLATE {term.collation}"
+            for t, term in enumerate(self.source.unique_sets[number].terms)
+        ]
         return self._has(zip(columns, values, strict=True))
 
     @staticmethod

@@ -16,13 +16,15 @@ from unittest import mock
 from cdc.errors import CdcError
 from cdc.event import LAYOUT, OP, SEQ, VALUES, Event, Op
 from cdc.schema import UndecodableText
-from cdc.sqlite import capture, layouts
+from cdc.sqlite import capture, captures, layouts, pace
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
-from cdc.sqlite.rows import Bound
+from cdc.sqlite.mirrors import fill_mirrors
+from cdc.sqlite.rows import Bound, read_rows
+from cdc.sqlite.triggers import mirror_name
 
 from .legacy import CHECK, RAN_AWAY, SETTLE, Legacy, Outcome, Rows, Shown
-from .workload import INSTALL, Workload
+from .workload import INSTALL, RENEW, Workload
 
 ALL: Final = Bound(seconds=60.0, rows=10**9)
 
@@ -48,6 +50,7 @@ class Run:
     sound: bool = True
     events: list[Event] = field(default_factory=list)
     names: dict[int, tuple[str, int]] = field(default_factory=dict)
+    mirrored: dict[str, Rows] = field(default_factory=dict)
 
     @property
     def ran_away(self) -> bool:
@@ -74,7 +77,8 @@ class Stage:
         if captured.ran_away:
             self.counts["ran away"] += 1
             return None
-        wrong = converges(workload, captured)
+        self.counts.update(event[OP] for event in captured.events)
+        wrong = converges(workload, captured) or mirrors(workload, captured)
         if wrong and captured.sound:
             return wrong
         with self._file() as path:
@@ -128,14 +132,20 @@ class Stage:
             perform([*gap, SETTLE])
         run.baseline = self.legacy.run(path, [CHECK], looks)[0].shown
         run.baseline_at = len(run.outcomes)
-        perform(rest[workload.gaps :])
+        rest = rest[workload.gaps :]
+        while RENEW in rest:
+            at = rest.index(RENEW)
+            perform(rest[:at])
+            guest.renew()
+            rest = rest[at + 1 :]
+        perform(rest)
         run.sound = self.legacy.run(path, ["PRAGMA integrity_check"])[0].rows == [("ok",)]
         guest.finish(run)
         return run
 
 
 INERT_BODIES: Final = (
-    "INSERT INTO inert VALUES (1);",
+    "INSERT INTO inert VALUES (julianday('now'));",
     "INSERT INTO inert_unique SELECT count(*) FROM inert_unique;",
 )
 
@@ -145,6 +155,9 @@ class _Nothing:
 
     def install(self, gap: Any) -> None:
         """Let the writes happen that happen during an installation."""
+
+    def renew(self) -> None:
+        """Put the guest in order, as the daemon does when it sees that the schema has changed."""
 
     def finish(self, run: Run) -> None:
         """Add what is to be known afterwards."""
@@ -167,9 +180,13 @@ class _Inert(_Nothing):
                 "CREATE TABLE inert_unique (x PRIMARY KEY) WITHOUT ROWID",
             ],
         )
+        self.renew()
+
+    def renew(self) -> None:
         for t, table in enumerate(self.tables):
             for event in ("INSERT", "UPDATE", "DELETE"):
                 name = f"inert_{t}_{event}"
+                self.legacy.run(self.path, [f"DROP TRIGGER IF EXISTS {name}"])
                 sql = f'CREATE TRIGGER {name} AFTER {event} ON "{table}" BEGIN {self.body} END'
                 self.legacy.run(self.path, [sql])
 
@@ -180,9 +197,13 @@ class _Capture(_Nothing):
         self.tables = [look.table for look in workload.looks]
 
     def install(self, gap: Any) -> None:
-        with self._open() as file, mock.patch.object(capture, "STEP_ROWS", 1):
+        with self._open() as file, mock.patch.object(pace, "STEP_ROWS", 1):
             capture.install(file, self.tables)
-            capture.fill_mirrors(file, wait=lambda _: gap())
+            fill_mirrors(file, wait=lambda _: gap())
+
+    def renew(self) -> None:
+        with self._open() as file:
+            capture.install(file, self.tables)
 
     def finish(self, run: Run) -> None:
         with self._open() as file:
@@ -192,6 +213,11 @@ class _Capture(_Nothing):
                     layout: (table.name, len(table.columns))
                     for layout, table in layouts.read(file).items()
                 }
+                for captured in captures.captured(file):
+                    if captured.source.unique_sets:
+                        keys = [f"k{i}" for i in range(len(captured.source.table.key))]
+                        rest = f"FROM {mirror_name(captured.layout)}"
+                        run.mirrored[captured.name] = read_rows(file, keys, rest, (), ALL).rows
 
     @contextmanager
     def _open(self) -> Iterator[SourceFile]:
@@ -233,6 +259,19 @@ def converges(workload: Workload, run: Run) -> Divergence | None:
             wanted = _by_key(rows, keys[name])
             if state[name] != wanted:
                 return Divergence("the log does not lead to the table", _difference(name, state[name], wanted))
+    return None
+
+
+def mirrors(workload: Workload, run: Run) -> Divergence | None:
+    """In the end each mirror holds the keys that the table holds, and no others."""
+    keys = workload.keys()
+    last = run.outcomes[-1][1].shown
+    assert last is not None
+    for name, rows in run.mirrored.items():
+        held = [identity(row) for row in rows]
+        wanted = _by_key(last.tables[name], keys[name])
+        if sorted(held, key=repr) != sorted(wanted, key=repr):
+            return Divergence("the mirror is not the table's", f"{name!r}: {held}, not {[*wanted]}")
     return None
 
 

@@ -309,6 +309,15 @@ def _unique_sets() -> Iterator[Shape]:
         targets=("({id})", "({a} COLLATE NOCASE)", "({c} COLLATE RTRIM)"),
     )
     yield _one(
+        "expressions with a collation inside",
+        ID,
+        text,
+        plain,
+        key=("id",),
+        indexes=("({a} || '' COLLATE NOCASE)", "(coalesce({b}, 'x' COLLATE RTRIM) COLLATE BINARY)"),
+        targets=("({id})",),
+    )
+    yield _one(
         "conflict clauses in the declaration",
         Column("id", "INTEGER PRIMARY KEY ON CONFLICT REPLACE", "int"),
         Column("a", "TEXT UNIQUE ON CONFLICT REPLACE", "text"),

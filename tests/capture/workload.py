@@ -8,7 +8,7 @@ the change without an event. That takes
 - an AFTER trigger of the application that SQLite runs before ours and that raises FAIL or IGNORE,
   or whose own statements end the application's one by FAIL (by `INSERT OR FAIL` around it, which
   SQLite hands down, or by RAISE(FAIL) in a trigger further down). SQLite runs the newest trigger
-  first, so only triggers that are newer than ours can do it;
+  first, so only triggers that are newer than ours can do it, until ours are renewed;
 - or a trigger that a foreign key action runs, while REPLACE removes the parent, and that raises
   FAIL: no AFTER trigger of the parent's has had its turn by then.
 
@@ -27,6 +27,9 @@ from .shapes import SHAPES, Names, Shape, TableShape, composed, names, quoted
 
 INSTALL: Final = "-- install"
 """The step at which capture begins."""
+
+RENEW: Final = "-- renew"
+"""The step at which capture is verified, and put in order."""
 
 DOMAINS: Final = {
     "int": ("0", "1", "2", "3", "-1", "4", "1", "2", "9007199254740993", "NULL"),
@@ -104,8 +107,14 @@ class Workload:
         return "".join(f"{step};\n" for step in (*self.settings, *self.steps))
 
 
-def generate(seed: int, shape: Shape | None = None) -> Workload:
-    """The workload of this seed, always the same; over `shape`, or over one of its own choice."""
+def generate(
+    seed: int, shape: Shape | None = None, triggers: tuple[int, int] | None = None
+) -> Workload:
+    """The workload of this seed, always the same.
+
+    It chooses its own shape unless given one, and how many triggers the application has from before
+    and makes afterwards.
+    """
     rng = random.Random(seed)
     if shape is None:
         shape = rng.choice(SHAPES) if rng.random() < 0.8 else composed(rng)
@@ -119,15 +128,17 @@ def generate(seed: int, shape: Shape | None = None) -> Workload:
         *(sql for table in shape.tables for sql in table.ddl(called)),
     ]
     writer = _Writer(rng, shape, called)
-    before, after = rng.choice(((0, 0), (1, 0), (0, 1), (1, 1), (2, 2)))
-    writer.allow_fail(late=after > 0)
+    before, after = triggers or rng.choice(((0, 0), (1, 0), (0, 1), (1, 1), (2, 2)))
+    renewed = after > 0 and rng.random() < 0.3
+    writer.allow_fail(late=after > 0 and not renewed)
     early = [writer.trigger(f"early_{i}", late=False) for i in range(before)]
-    late = [writer.trigger(f"late_{i}", late=True) for i in range(after)]
+    late = [writer.trigger(f"late_{i}", late=not renewed) for i in range(after)]
     steps = [*early, *writer.statements(rng.randrange(30)), SETTLE, INSTALL, *late]
-    steps += writer.statements(rng.randint(10, 60))
-    return Workload(
-        seed, shape, called, tuple(settings), (*steps, SETTLE, CHECK), rng.choice((0, 3, 12))
-    )
+    if renewed:
+        steps += [SETTLE, RENEW]
+    steps += writer.statements(rng.randint(15, 60))
+    gaps = 0 if renewed else rng.choice((0, 3, 12))
+    return Workload(seed, shape, called, tuple(settings), (*steps, SETTLE, CHECK), gaps)
 
 
 class _Writer:
@@ -330,7 +341,7 @@ class _Writer:
         kind = rng.random()
         if kind < 0.3:
             return self.same_row(table, row)
-        if kind < 0.4:
+        if kind < 0.45:
             return self.put_back(table, row)
         if kind < 0.55:
             return self.move_another(table, row)
@@ -378,11 +389,18 @@ class _Writer:
         )
 
     def put_back(self, table: TableShape, row: str) -> str:
-        """As a trigger does that protects rows from deletion."""
+        """As a trigger does that protects rows from deletion; or a rival for some of the values."""
         columns = [self.spell[c.label] for c in table.writable]
-        values = ", ".join(f"{row}.{column}" for column in columns)
+        rival = self.rng.choice((0.0, 0.4))
+        values = ", ".join(
+            self.value(c.values) if self.rng.random() < rival else f"{row}.{column}"
+            for c, column in zip(table.writable, columns, strict=True)
+        )
         conflict = self.rng.choice(self.trigger_conflicts())
-        return f"INSERT {conflict} INTO {self.spell[table.label]} ({', '.join(columns)}) VALUES ({values})"
+        return (
+            f"INSERT {conflict} INTO {self.spell[table.label]} ({', '.join(columns)})"
+            f" VALUES ({values})"
+        )
 
     def move_another(self, table: TableShape, row: str) -> str:
         """Another row takes over a value of the row that fired the trigger."""

@@ -41,11 +41,11 @@ def plain(row):
 def test_init_and_run_give_every_row_of_every_table(shop):
     """Two commands bring a file into PostgreSQL, and both sides are equal row by row."""
     assert shop.cdc("init", "shop.db", "--dsn", shop.dsn).code == 0
-    shop.catch_up()
+    assert shop.cdc("run", "--until-caught-up").code == 0
     shop.assert_equal()
     shop.assert_position_exact()
     shop.sqlite("DELETE FROM track WHERE track_id % 5 = 0; UPDATE album SET title = upper(title)")
-    shop.catch_up()
+    assert shop.cdc("run", "--until-caught-up").code == 0
     shop.assert_equal()
 
 

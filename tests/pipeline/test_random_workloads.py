@@ -20,9 +20,9 @@ from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.proof.sources import compare_source
 from tests.capture.legacy import RAN_AWAY, SETTLE, Legacy
-from tests.capture.workload import INSTALL, Workload, generate
+from tests.capture.workload import INSTALL, RENEW, Workload, generate
 
-WORKLOADS = 300
+WORKLOADS = 200
 SOAK_WORKLOADS = 5_000
 
 
@@ -50,11 +50,18 @@ class Witness:
         if self._perform(steps[:start]):
             return "ran away"
         rest = steps[start + 1 :]
+        self._replicate(self._rng.choice((1, 3)))
         while rest:
-            count = self._rng.randint(1, 12)
+            renewal = rest.index(RENEW) if RENEW in rest else len(rest)
+            count = min(self._rng.randint(1, 12), renewal)
             if self._perform(rest[:count]):
                 return "ran away"
             rest = rest[count:]
+            if renewal == count and rest:
+                # Until the daemon has seen them, newer triggers can keep changes from ours.
+                rest = rest[1:]
+                self.close()
+                self._replicate(1)
             self._replicate(self._rng.choice((0, 1, 3)))
             if self._rng.random() < 0.1:
                 self.close()
@@ -139,7 +146,8 @@ def _judge(seeds: range, legacy: Legacy, dsn: str, folder: Path) -> Counter[str]
                 counts[witness.run()] += 1
             except ValueDoesNotFit as error:
                 # A key may be NULL in SQLite; such a row is refused, and loudly.
-                assert "NULL" in str(error), workload.script()
+                if "NULL" not in str(error):
+                    raise
                 counts["refused"] += 1
             finally:
                 witness.close()

@@ -1,9 +1,6 @@
-"""The copy: exact at every moment whatever is written beside it, and resumed where it was cut off."""
+"""The copy: exact whatever is written beside it, and resumed where it was cut off."""
 
 import pytest
-
-from cdc.pipeline.daemon import Daemon
-from cdc.pipeline.stop import Stop
 
 BIG = """
 CREATE TABLE big (id INTEGER PRIMARY KEY, a TEXT, b REAL, n INTEGER);
@@ -11,7 +8,8 @@ INSERT INTO big
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
 SELECT i * 10, 'row ' || i, i / 7.0, 0 FROM n;
 CREATE TABLE words (word TEXT COLLATE NOCASE, lang TEXT, n INTEGER, PRIMARY KEY (word, lang));
-INSERT INTO words SELECT 'Word ' || id, substr('EnDeFr', id % 3 * 2 + 1, 2), id FROM big LIMIT 20000;
+INSERT INTO words
+SELECT 'Word ' || id, substr('EnDeFr', id % 3 * 2 + 1, 2), id FROM big LIMIT 20000;
 CREATE TABLE bare (x, y);
 INSERT INTO bare SELECT id, a FROM big LIMIT 20000;
 """
@@ -140,15 +138,3 @@ def test_two_sources_share_one_connection(site):
         storm.stop()
     site.wait_until_equal(daemon=daemon)
     assert daemon.said("waiting") == []
-
-
-def test_daemon_runs_within_one_process(site):
-    """The library does what the command does: `open`, `run`, and the errors are raised."""
-    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
-    site.configure()
-    with site.target() as target:
-        daemon = Daemon(site.config, target, Stop())
-        daemon.open()
-        daemon.run(until_caught_up=True)
-    assert [(p.name, p.state.value) for p in daemon.progress] == [("shop", "stopped")]
-    site.assert_equal()

@@ -17,6 +17,19 @@ from tests.support.waiting import wait_until
 ROOT = Path(cdc.__file__).parents[1]
 """Where `import cdc` finds the package, installed or not."""
 
+AS_USER = """
+import getpass, encodings.idna, os, sys
+from cdc.cli import main
+from cdc.resources import load_sql
+load_sql("postgres/state.sql")
+user = int(sys.argv[1])
+os.setgroups(())
+os.setgid(user)
+os.setuid(user)
+main(sys.argv[2:])
+"""
+"""Root gives its rights up when all is imported: this Python may be closed to the other user."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,7 +50,7 @@ class Command:
     def __init__(self, folder: Path, secret: str) -> None:
         self.folder = folder
         self.secret = secret
-        self._started: list[Daemon] = []
+        self._started: list[RunningDaemon] = []
 
     def __call__(
         self,
@@ -47,16 +60,15 @@ class Command:
         user: int | None = None,
     ) -> Outcome:
         """Run a command to its end, as another user where one is given."""
-        identity = {} if user is None else {"user": user, "group": user, "extra_groups": ()}
+        start = ["-m", "cdc"] if user is None else ["-c", AS_USER, str(user)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "cdc", *map(str, arguments)],
+            [sys.executable, *start, *map(str, arguments)],
             cwd=self.folder,
             env=_environment(environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **identity,
         )
         try:
             out, err = process.communicate(timeout=seconds)
@@ -68,7 +80,9 @@ class Command:
         self._check(outcome.out + outcome.err)
         return outcome
 
-    def daemon(self, *arguments: object, environment: Mapping[str, str] | None = None) -> "Daemon":
+    def daemon(
+        self, *arguments: object, environment: Mapping[str, str] | None = None
+    ) -> "RunningDaemon":
         """Start `cdc run --log-format json`."""
         log = self.folder / f"daemon-{len(self._started)}.log"
         with log.open("wb") as out:
@@ -80,7 +94,7 @@ class Command:
                 stdout=subprocess.DEVNULL,
                 stderr=out,
             )
-        self._started.append(Daemon(process, log))
+        self._started.append(RunningDaemon(process, log))
         return self._started[-1]
 
     def close(self) -> None:
@@ -95,7 +109,7 @@ class Command:
         assert self.secret not in text, "a password was printed"
 
 
-class Daemon:
+class RunningDaemon:
     """A running `cdc run`."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -125,7 +139,9 @@ class Daemon:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for(self, action: str, seconds: float = 30.0, *, times: int = 1, **fields: object) -> None:
+    def wait_for(
+        self, action: str, seconds: float = 30.0, *, times: int = 1, **fields: object
+    ) -> None:
         """Wait until an action was logged, that many times; the daemon must not end before."""
 
         def logged() -> bool:

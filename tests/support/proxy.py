@@ -10,7 +10,7 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -42,8 +42,9 @@ class Proxy:
         self._armed: Cut | None = None
         self._stalled = False
         self._lock = threading.Lock()
-        self._open: set[_Link] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._links: list[_Link] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def arm(self, cut: Cut) -> None:
         """Cut the connection that commits next."""
@@ -69,12 +70,18 @@ class Proxy:
 
     def cut_all(self) -> None:
         """Cut every connection, wherever it stands."""
-        for link in list(self._open):
+        for link in list(self._links):
             link.cut()
 
     def close(self) -> None:
+        """Refuse connections from now on."""
+        self._stalled = False
+        with contextlib.suppress(OSError):  # closed already
+            self._listener.shutdown(socket.SHUT_RDWR)  # or the thread in accept() would go on
+        self._thread.join()
         self._listener.close()
-        self.cut_all()
+        for link in self._links:
+            link.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -86,14 +93,18 @@ class Proxy:
                 except OSError:
                     client.close()
                     continue
-                self._open.add(_Link(self, client, server))
+                self._links.append(_Link(self, client, server))
 
     def _connect(self) -> socket.socket:
         host, port = str(self._upstream["host"]), int(self._upstream.get("port") or 5432)
         if not host.startswith("/"):
             return socket.create_connection((host, port))
         server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{host}/.s.PGSQL.{port}")
+        try:
+            server.connect(f"{host}/.s.PGSQL.{port}")
+        except OSError:
+            server.close()
+            raise
         return server
 
 
@@ -105,19 +116,30 @@ class _Link:
         self._client = client
         self._server = server
         self._statements: dict[bytes, bytes] = {}
-        for work in (self._forward, self._backward):
-            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), daemon=True)
+            for work in (self._forward, self._backward)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def cut(self) -> None:
         for end in (self._client, self._server):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _guarded(self, work) -> None:
+    def close(self) -> None:
+        """Cut it, and let go of all that it has."""
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        self._client.close()
+        self._server.close()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
         with contextlib.suppress(OSError, EOFError):
             work()
         self.cut()
-        self._proxy._open.discard(self)
 
     def _forward(self) -> None:
         messages = _Messages(self._client)

@@ -90,7 +90,7 @@ class _Application:
         self.slowest = 0.0
 
     def run(self) -> None:
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201  (its report)
         work = self.read if self.options.read else self.write
         while not select.select([sys.stdin], [], [], self.options.pause)[0]:
             if self.options.commits and self.commits >= self.options.commits:
@@ -133,7 +133,8 @@ class _Application:
     def insert(self, version: int) -> None:
         name = f"n{self.rng.randrange(self.options.keys * 4)}"
         self.db.execute(
-            "INSERT OR IGNORE INTO accounts VALUES (NULL, ?, ?, ?)", (name, self.rng.random(), version)
+            "INSERT OR IGNORE INTO accounts VALUES (NULL, ?, ?, ?)",
+            (name, self.rng.random(), version),
         )
 
     def replace(self, version: int) -> None:
@@ -205,7 +206,7 @@ def _main() -> None:
     application = _Application(_parse())
     with closing(application.db):
         application.run()
-    print(json.dumps(application.report()))
+    print(json.dumps(application.report()))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ LOOK_SECONDS = 0.02
 def wait_until(
     condition: Callable[[], T], seconds: float = 30.0, *, what: Callable[[], object] | str = ""
 ) -> T:
-    """What `condition` returns, once that is true. `what` says, in the failure, how things stand."""
+    """What `condition` returns, once that is true. `what` tells a failure how things stand."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:

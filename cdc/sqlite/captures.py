@@ -1,0 +1,76 @@
+"""The captures that a file records: which tables, since which layout, with which triggers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from cdc.sqlite import introspect, log
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.introspect import SourceTable
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A table under capture. Its events carry `layout`, which no earlier capture in its log had."""
+
+    source: SourceTable
+    layout: int
+    log_id: str
+
+    @property
+    def id(self) -> str:
+        """A name that no other capture of any file has."""
+        return f"{self.log_id}/{self.layout}"
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCapture:
+    """A row of `_cdc_capture`: the triggers and unique sets are those at installation."""
+
+    layout: int
+    name: str
+    triggers: dict[str, str]
+    unique_sets: str
+    mirrored: bool
+
+
+def captured(file: SourceFile) -> list[Captured]:
+    """The tables under capture, as they are now; for use within a transaction."""
+    own = log.read(file)
+    if own is None:
+        return []
+    return [
+        Captured(introspect.source_table(file, capture.name), capture.layout, own.id)
+        for capture in stored_captures(file)
+    ]
+
+
+def stored_captures(file: SourceFile) -> list[StoredCapture]:
+    """Every row of `_cdc_capture`, oldest first."""
+    rows = file.query(
+        "SELECT layout, name, triggers, unique_sets, mirrored FROM _cdc_capture ORDER BY layout"
+    )
+    return [
+        StoredCapture(layout, name, orjson.loads(triggers), unique_sets, bool(mirrored))
+        for layout, name, triggers, unique_sets, mirrored in rows
+    ]
+
+
+def triggers_named(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
+    triggers = dict(file.query("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"))
+    return {name: triggers[name] for name in names if name in triggers}
+
+
+def fingerprint(source: SourceTable) -> str:
+    return repr(source.unique_sets)
+
+
+def has_table(file: SourceFile, name: str) -> bool:
+    return bool(
+        file.query("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)).get
+    )

@@ -1,0 +1,81 @@
+"""Filling the mirrors of new captures with the rows that were there before."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from cdc.schema import Row
+from cdc.sqlite import introspect
+from cdc.sqlite.captures import stored_captures
+from cdc.sqlite.connection import SourceFile, Wait
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.names import quote
+from cdc.sqlite.order import fill_order
+from cdc.sqlite.pace import STEP_SECONDS, Pace
+from cdc.sqlite.rows import Bound, read_rows
+from cdc.sqlite.triggers import CaptureSql, render
+
+ONE_ROW: Final = Bound(seconds=STEP_SECONDS, rows=1)
+
+
+def fill_mirrors(
+    file: SourceFile, *, wait: Wait = time.sleep, stopped: Callable[[], bool] = lambda: False
+) -> None:
+    """Enter the rows that were there before the capture into the mirrors, in small transactions.
+
+    Before this has ended, a REPLACE may evict a row without an event, so no table is copied
+    earlier. Interrupted, it begins again; entries that are there already are left alone.
+    """
+    with file.reading():
+        todo = [c for c in stored_captures(file) if not c.mirrored]
+        sources = {c.layout: introspect.source_table(file, c.name) for c in todo}
+    for capture in todo:
+        source = sources[capture.layout]
+        MirrorFill(file, source, render(source, capture.layout)).run(wait, stopped)
+        if stopped():
+            return
+        file.write(
+            lambda layout=capture.layout: file.query(  # type: ignore[misc]
+                "UPDATE _cdc_capture SET mirrored = 1 WHERE layout = ?", (layout,)
+            ),
+            wait=wait,
+        )
+
+
+class MirrorFill:
+    """One walk over a table, as many rows at a time as STEP_SECONDS allow."""
+
+    def __init__(self, file: SourceFile, source: SourceTable, sql: CaptureSql) -> None:
+        self.file = file
+        self.fill = sql.fill
+        self.order = fill_order(source)
+        self.table = quote(source.name)
+
+    def run(self, wait: Wait, stopped: Callable[[], bool]) -> None:
+        place: Row | None = None
+        pace = Pace()
+        while not stopped():
+            with pace.step(wait):
+                step = partial(self._step, place, pace.rows)
+                place = self.file.write(step, wait=wait)
+            if place is None:
+                return
+
+    def _step(self, place: Row | None, rows: int) -> Row | None:
+        """Fill in the next `rows` rows; returns the place reached, None at the table's end."""
+        after = self.order.after(place)
+        # A row without a key has no entry; nothing lies behind a place that is NULL.
+        there = " AND ".join(f"{term} IS NOT NULL" for term in self.order.terms)
+        found = read_rows(
+            self.file,
+            self.order.terms,
+            f"FROM {self.table} AS _cdc_t WHERE {after} AND {there}"
+            f" ORDER BY {self.order.order_by()} LIMIT 1 OFFSET {rows - 1}",
+            place or (),
+            ONE_ROW,
+        ).rows
+        end: Row | None = found[0] if found else None
+        condition = after if end is None else f"{after} AND {self.order.up_to(end)}"
+        self.file.query(f"{self.fill} AND {condition}", (*(place or ()), *(end or ())))
+        return end

@@ -1,0 +1,79 @@
+"""Whether what captures each table is there, unaltered, and what it should be."""
+
+import enum
+from collections.abc import Iterable
+
+from cdc.sqlite import introspect, layouts
+from cdc.sqlite.captures import (
+    StoredCapture,
+    fingerprint,
+    has_table,
+    stored_captures,
+    triggers_named,
+)
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.names import is_own
+from cdc.sqlite.triggers import mirror_name, render
+
+
+class Finding(enum.Enum):
+    """What verification finds about the capture of one table."""
+
+    INTACT = "intact"
+    OUTDATED = "outdated"  # as installed, by another version of cdc or before a newer trigger
+    NEW = "new"  # never captured
+    HOLE = "hole"  # a trigger is missing or altered, or a unique index came or went
+    RESHAPED = "reshaped"  # its columns or its key changed
+    UNWANTED = "unwanted"  # captured, but dropped from the file or excluded
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether a new capture has to begin, and the table to be copied again."""
+        return self in (Finding.NEW, Finding.HOLE, Finding.RESHAPED)
+
+
+def verify(file: SourceFile, tables: Iterable[str]) -> dict[str, Finding]:
+    """Compare the capture of these tables with what it should be; for use within a transaction.
+
+    Tables that are captured and not among `tables` are found UNWANTED.
+    """
+    stored = {capture.name: capture for capture in stored_captures(file)}
+    found = {
+        name: _judge(file, introspect.source_table(file, name), stored.pop(name, None))
+        for name in tables
+    }
+    return found | dict.fromkeys(stored, Finding.UNWANTED)
+
+
+def _judge(file: SourceFile, source: SourceTable, stored: StoredCapture | None) -> Finding:
+    if stored is None:
+        return Finding.NEW
+    if layouts.read(file)[stored.layout] != source.table:
+        return Finding.RESHAPED
+    if triggers_named(
+        file, stored.triggers
+    ) != stored.triggers or stored.unique_sets != fingerprint(source):
+        return Finding.HOLE
+    if source.unique_sets and not has_table(file, mirror_name(stored.layout)):
+        return Finding.HOLE
+    as_rendered = render(source, stored.layout).triggers == stored.triggers
+    return Finding.INTACT if as_rendered and _run_first(file, stored) else Finding.OUTDATED
+
+
+def _run_first(file: SourceFile, stored: StoredCapture) -> bool:
+    """Whether these triggers run before the application's own on the same tables.
+
+    SQLite runs the newest trigger first. One of the application's that runs before ours and ends
+    its statement by RAISE(FAIL) or RAISE(IGNORE) would keep the change without an event.
+    """
+    ours: dict[str, int] = {}
+    others: dict[str, int] = {}
+    for name, table, age in file.query(
+        "SELECT name, lower(tbl_name), rowid FROM sqlite_schema WHERE type = 'trigger'"
+    ):
+        if name in stored.triggers:
+            ours[table] = min(age, ours.get(table, age))
+        elif not is_own(name):
+            others[table] = max(age, others.get(table, age))
+    return all(others.get(table, 0) < age for table, age in ours.items())

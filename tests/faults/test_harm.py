@@ -1,0 +1,158 @@
+"""The legacy system is not harmed: no lock of ours lasts, and no writer waits in vain."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from cdc.pipeline.daemon import Daemon
+from cdc.pipeline.stop import Stop
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.lock import holder
+from tests.support.waiting import wait_until
+
+LARGE = """
+CREATE TABLE prices (at INTEGER PRIMARY KEY, price REAL, words TEXT);
+INSERT INTO prices
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+SELECT i, i / 7.0, 'tick ' || i FROM n;
+"""
+
+TRADE_MANAGER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.003, "--keys", 300)
+"""It waits only a quarter second for a lock, in rollback-journal mode."""
+
+READER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.002, "--read")
+
+COMMITS = 400
+
+
+def commit(site, writer_seed, while_running=lambda: True):
+    """Let a writer beside two readers commit for a while; how often each met a lock."""
+    writer = site.storm(*TRADE_MANAGER, "--seed", writer_seed)
+    readers = [site.storm(*READER) for _ in range(2)]
+    start = newest(site)
+    wait_until(lambda: newest(site) - start >= COMMITS and while_running(), 120)
+    reports = [each.stop() for each in (writer, *readers)]
+    assert [report.errors for report in reports] == [[], [], []]
+    return sum(report.locked for report in reports)
+
+
+def newest(site):
+    known = site.sqlite("SELECT 1 FROM sqlite_schema WHERE name = 'journal'")
+    return site.sqlite("SELECT coalesce(max(n), 0) FROM journal")[0][0] if known else 0
+
+
+def test_impatient_writer_meets_no_more_locks_than_without_us(site):
+    """A writer that waits 0.25 s gets no `database is locked` from us, in the copy and after it."""
+    site.sqlite(LARGE)
+    without = commit(site, "without")
+    site.configure()
+    daemon = site.start()
+    during = commit(site, "during", while_running=lambda: daemon.said("tailing"))
+    after = commit(site, "after")
+    assert max(during, after) <= without
+    site.wait_until_equal(daemon=daemon)
+    assert daemon.stop() == 0
+
+
+class Stopwatch:
+    """How long each transaction of ours held SQLite's lock: in seconds, by the clock and by the
+    processor time of its thread, which a busy machine does not lengthen."""
+
+    def __init__(self):
+        self.reads = []
+        self.writes = []
+
+    def attach(self, monkeypatch):
+        reading, write_once = SourceFile.reading, SourceFile._write_once
+
+        @contextmanager
+        def timed_reading(file):
+            with self.time(self.reads), reading(file):
+                yield
+
+        def timed_write(file, work):
+            with self.time(self.writes):
+                return write_once(file, work)
+
+        monkeypatch.setattr(SourceFile, "reading", timed_reading)
+        monkeypatch.setattr(SourceFile, "_write_once", timed_write)
+        return self
+
+    @contextmanager
+    def time(self, durations):
+        clock, processor = time.monotonic(), time.thread_time()
+        try:
+            yield
+        finally:
+            durations.append((time.monotonic() - clock, time.thread_time() - processor))
+
+
+@pytest.mark.parametrize("bound_ms", [10, 50])
+def test_no_transaction_of_ours_outlasts_the_lock_bound(site, monkeypatch, bound_ms):
+    """Copy, catch-up and filling of the mirrors all give the lock back within the bound."""
+    site.sqlite(LARGE)
+    site.sqlite("CREATE UNIQUE INDEX by_words ON prices (words)")
+    site.configure(lock_bound_ms=bound_ms)
+    watch = Stopwatch().attach(monkeypatch)
+    replicate(site)
+    site.sqlite(
+        "UPDATE prices SET price = -price WHERE at % 2; DELETE FROM prices WHERE at % 5 = 0"
+    )
+    replicate(site)
+    monkeypatch.undo()
+    site.assert_equal()
+    assert len(watch.reads) > 20
+    bound = bound_ms / 1000
+    for durations in (watch.reads, watch.writes):
+        assert max(processor for _, processor in durations) < max(bound, 0.05)
+        # Other processes of a busy machine take their time too, but not most of the time.
+        by_clock = sorted(clock for clock, _ in durations)
+        assert by_clock[len(by_clock) * 9 // 10] < max(bound, 0.05) * 2
+
+
+def replicate(site):
+    with site.target() as target:
+        daemon = Daemon(site.config, target, Stop())
+        daemon.open()
+        daemon.run(until_caught_up=True)
+
+
+def test_stop_beside_a_file_that_is_locked(site):
+    """A legacy transaction that lasts holds up neither the stop, nor anything but our own work."""
+    site.sqlite("PRAGMA journal_mode = DELETE; CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    site.configure()
+    daemon = site.daemon()
+    with site.connection() as db:
+        db.execute("BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)")
+        daemon.wait_for("waiting")
+        assert "is locked" in daemon.said("waiting")[0]["message"]
+        assert daemon.stop(seconds=15) == 0
+        db.execute("COMMIT")
+    site.catch_up()
+    site.assert_equal()
+
+
+def test_stop_while_the_capture_waits_for_its_turn(site):
+    """Before anything is installed, too: the stop does not wait for a gap between transactions."""
+    site.sqlite("PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    site.configure()
+    with site.connection() as db:
+        db.execute("BEGIN IMMEDIATE")
+        daemon = site.start()
+        daemon.wait_until(lambda: holder(site.file()))
+        assert daemon.stop(seconds=15) == 0
+    assert site.sqlite("SELECT count(*) FROM sqlite_schema") == [(1,)]
+
+
+def test_locked_file_is_waited_for(site):
+    """A file that is locked for a while is no failure."""
+    site.sqlite("PRAGMA journal_mode = DELETE; CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    site.configure()
+    daemon = site.daemon()
+    with site.connection() as db:
+        db.execute("BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)")
+        daemon.wait_for("waiting")
+        db.execute("COMMIT")
+    site.wait_until_equal(daemon=daemon)
+    assert daemon.stop() == 0
