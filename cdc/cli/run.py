@@ -43,9 +43,6 @@ def run(
 
     SIGTERM and Ctrl-C stop it cleanly at any moment; the next run goes on where this one ended.
     """
-    import gc
-
-    gc.set_threshold(200_000, 50, 100)
     loaded = load_config(config)
     live = ERRORS.is_terminal and log_format is LogFormat.TEXT
     logs.configure(log_format.value, "debug" if context.obj else "info", ERRORS if live else None)

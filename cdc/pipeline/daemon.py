@@ -17,6 +17,10 @@ from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
 
 SHOW_SECONDS: Final = 0.5
+
+COLLECT_EVERY: Final = 200_000
+"""New containers after which Python looks for garbage cycles. A row is a container, and after
+Python's 700 of them each batch would be searched many times, in vain: a fifth of the time."""
 GRACE_SECONDS: Final = 5.0
 """How long PostgreSQL has to answer once a stop was asked for. Then its connections are cut: what
 is under way is rolled back, and done again by the next start."""

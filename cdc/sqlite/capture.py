@@ -75,6 +75,9 @@ def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -
     sql = render(source, layout)
     before = _compiles(file, source)
     _run(file, source, [*(sql.mirror if anew else ()), *sql.triggers.values()])
+    if sql.fill is not None:
+        # An index may compute with a function that only the application defines.
+        _run(file, source, [f"EXPLAIN {sql.fill}"])
     for statement, error in _compiles(file, source).items():
         if error and not before[statement]:
             raise CaptureRefused(
@@ -96,7 +99,7 @@ def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -
 def _run(file: SourceFile, source: SourceTable, statements: list[str]) -> None:
     try:
         for statement in statements:
-            file.query(statement)
+            file.query(statement).close()
     except apsw.SQLError as error:
         raise CaptureRefused(
             f"Table {quote(source.name)} of {file.path} cannot be captured: {error}.",

@@ -204,9 +204,9 @@ class _Renderer:
         return (self._has_values(0, [f"OLD.{self._term_column(term)}" for term in first.terms]),)
 
     def _log_evicted(self, *has_values: str) -> str:
-        if not has_values:
-            return ""
-        return self.piece("log_evicted", has_values=" OR ".join(f"({c})" for c in has_values))
+        # One after another, not with OR: SQLite would then read a table WITHOUT ROWID, which the
+        # mirror is, from end to end.
+        return "".join(self.piece("log_evicted", has_values=each) for each in has_values)
 
     def evicted_parent(self, child: Child) -> str:
         """Log the row that the old row of `child` referred to."""

@@ -5,6 +5,7 @@ a pipe. Run as a script it is the application; `Legacy` is the tests' end of the
 """
 
 import contextlib
+import itertools
 import pickle
 import sqlite3
 import subprocess
@@ -80,6 +81,10 @@ class Legacy:
         seen = self._ask("run", str(path), list(steps), {look.table: look.sql() for look in looks})
         return [Outcome(*rest, Shown(*shown) if shown else None) for *rest, shown in seen]
 
+    def instructions(self, path: Path, statement: str) -> int:
+        """Run a statement, and count how many of SQLite's instructions it takes."""
+        return int(self._ask("count", str(path), statement))
+
     def end(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
@@ -107,17 +112,35 @@ def _serve() -> None:
             try:
                 answer: Any = None
                 if verb == "open":
-                    open_files[path] = sqlite3.connect(path, isolation_level=None, timeout=10)
-                    open_files[path].text_factory = _text
-                    open_files[path].setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, TRIGGER_DEPTH)
+                    open_files[path] = _connect(path)
                 elif verb == "close":
                     open_files.pop(path).close()
+                elif verb == "count":
+                    answer = _count(open_files[path], *rest)
                 else:
                     answer = _run(open_files[path], *rest)
             except Exception as error:  # noqa: BLE001 - the asking process raises it
                 answer = error
             pickle.dump(answer, answers)
             answers.flush()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection.text_factory = _text
+    connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, TRIGGER_DEPTH)
+    # What only the application has, and we have not.
+    connection.create_function("own_function", 1, lambda value: value, deterministic=True)
+    connection.create_collation("own_collation", lambda a, b: (a > b) - (a < b))
+    return connection
+
+
+def _count(connection: sqlite3.Connection, step: str) -> int:
+    """How many instructions SQLite takes for a statement."""
+    counted = itertools.count()
+    connection.set_progress_handler(lambda: next(counted) < 0, 1)
+    connection.execute(step).fetchall()
+    return next(counted)
 
 
 def _text(value: bytes) -> str:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -206,18 +205,17 @@ class _Capture(_Nothing):
             capture.install(file, self.tables)
 
     def finish(self, run: Run) -> None:
-        with self._open() as file:
-            with file.reading():
-                run.events = Changelog(file).read(0, ALL).events
-                run.names = {
-                    layout: (table.name, len(table.columns))
-                    for layout, table in layouts.read(file).items()
-                }
-                for captured in captures.captured(file):
-                    if captured.source.unique_sets:
-                        keys = [f"k{i}" for i in range(len(captured.source.table.key))]
-                        rest = f"FROM {mirror_name(captured.layout)}"
-                        run.mirrored[captured.name] = read_rows(file, keys, rest, (), ALL).rows
+        with self._open() as file, file.reading():
+            run.events = Changelog(file).read(0, ALL).events
+            run.names = {
+                layout: (table.name, len(table.columns))
+                for layout, table in layouts.read(file).items()
+            }
+            for captured in captures.captured(file):
+                if captured.source.unique_sets:
+                    keys = [f"k{i}" for i in range(len(captured.source.table.key))]
+                    rest = f"FROM {mirror_name(captured.layout)}"
+                    run.mirrored[captured.name] = read_rows(file, keys, rest, (), ALL).rows
 
     @contextmanager
     def _open(self) -> Iterator[SourceFile]:
@@ -258,7 +256,9 @@ def converges(workload: Workload, run: Run) -> Divergence | None:
         for name, rows in shown.tables.items():
             wanted = _by_key(rows, keys[name])
             if state[name] != wanted:
-                return Divergence("the log does not lead to the table", _difference(name, state[name], wanted))
+                return Divergence(
+                    "the log does not lead to the table", _difference(name, state[name], wanted)
+                )
     return None
 
 
@@ -295,9 +295,11 @@ def _apply(table: Table, event: Event, width: int, key: list[int]) -> None:
 
 def _difference(name: str, state: Table, wanted: Table) -> str:
     lines = [f"table {name!r}"]
-    for key in sorted(state.keys() | wanted.keys(), key=repr):
-        if state.get(key) != wanted.get(key):
-            lines.append(f"  {key}: replayed {state.get(key)}, in the table {wanted.get(key)}")
+    lines += [
+        f"  {key}: replayed {state.get(key)}, in the table {wanted.get(key)}"
+        for key in sorted(state.keys() | wanted.keys(), key=repr)
+        if state.get(key) != wanted.get(key)
+    ]
     return "\n".join(lines)
 
 
@@ -311,11 +313,14 @@ def agree(one: Run, other: Run) -> Divergence | None:
         if vacuumed == (a.last_insert_rowid, b.last_insert_rowid):
             b = b._replace(last_insert_rowid=a.last_insert_rowid)  # noqa: PLW2901
         if a._replace(shown=None) != b._replace(shown=None) or repr(a.rows) != repr(b.rows):
-            return Divergence("the application sees the capture", f"{step}\n  with: {a}\n  without: {b}")
+            return Divergence(
+                "the application sees the capture", f"{step}\n  with: {a}\n  without: {b}"
+            )
         if (a.shown is None) != (b.shown is None):
             return Divergence("the application sees the capture", step)
         if a.shown and b.shown and repr(a.shown.tables) != repr(b.shown.tables):
             return Divergence(
-                "the tables differ", f"{step}\n  with: {a.shown.tables}\n  without: {b.shown.tables}"
+                "the tables differ",
+                f"{step}\n  with: {a.shown.tables}\n  without: {b.shown.tables}",
             )
     return None

@@ -588,13 +588,15 @@ def composed(rng: random.Random) -> Shape:
     if rng.random() < 0.3:
         stored = rng.choice(("STORED", "VIRTUAL"))
         columns.insert(
-            rng.randrange(len(columns) + 1), Column("g", f"AS ({{{labels[0]}}} || 'g') {stored}", "")
+            rng.randrange(len(columns) + 1),
+            Column("g", f"AS ({{{labels[0]}}} || 'g') {stored}", ""),
         )
         labels.append("g")
     indexes = []
     for _ in range(rng.randint(0, 3)):
         terms = ", ".join(
-            rng.choice((f"{{{c}}}", f"{{{c}}}", f"lower({{{c}}})", f"+{{{c}}} || ''")) + _collate(rng)
+            rng.choice((f"{{{c}}}", f"{{{c}}}", f"lower({{{c}}})", f"+{{{c}}} || ''"))
+            + _collate(rng)
             for c in rng.sample(labels, rng.randint(1, 2))
         )
         partial = rng.choice(("", "", f" WHERE {{{rng.choice(labels)}}} > 0"))

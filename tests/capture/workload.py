@@ -13,8 +13,8 @@ the change without an event. That takes
   FAIL: no AFTER trigger of the parent's has had its turn by then.
 
 Nor are there triggers on a table whose columns hide its rowid, and that has a key of its own all
-the same: a BEFORE trigger there can change the key of the very row that is about to go, which SQLite
-then finds by the rowid that we cannot see.
+the same: a BEFORE trigger there can change the key of the very row that is about to go, which
+SQLite then finds by the rowid that we cannot see.
 """
 
 import random
@@ -66,7 +66,7 @@ DOMAINS: Final = {
         "''",
         "NULL",
     ),
-    "document": ("'{\"id\": 1}'", "'{\"id\": \"a\"}'", "'{\"id\": 2}'", "'{'", "'{}'", "NULL"),
+    "document": ("'{\"id\": 1}'", '\'{"id": "a"}\'', "'{\"id\": 2}'", "'{'", "'{}'", "NULL"),
 }
 
 CONFLICTS: Final = ("", "", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR ABORT", "OR ROLLBACK")
@@ -251,9 +251,11 @@ class _Writer:
 
     def upsert(self, table: TableShape) -> str:
         rng = self.rng
-        clauses = []
-        for target in rng.sample(table.targets, min(len(table.targets), rng.choice((1, 1, 2)))):
-            clauses.append(f" ON CONFLICT {target.format_map(self.spell)} {self.resolution(table)}")
+        targets = rng.sample(table.targets, min(len(table.targets), rng.choice((1, 1, 2))))
+        clauses = [
+            f" ON CONFLICT {target.format_map(self.spell)} {self.resolution(table)}"
+            for target in targets
+        ]
         if not clauses or rng.random() < 0.2:
             clauses.append(f" ON CONFLICT {self.resolution(table)}")
         return "".join(clauses)
@@ -322,7 +324,11 @@ class _Writer:
             table = self.shape.tables[-1]
         event = rng.choice(("INSERT", "INSERT", "UPDATE", "UPDATE", "DELETE"))
         time = rng.choice(("BEFORE", "AFTER", "AFTER"))
-        row = "OLD" if event == "DELETE" else rng.choice(("NEW", "OLD") if event == "UPDATE" else ("NEW",))
+        row = (
+            "OLD"
+            if event == "DELETE"
+            else rng.choice(("NEW", "OLD") if event == "UPDATE" else ("NEW",))
+        )
         column, domain = self.column(table)
         # Without a condition, one statement would run away into a thousand under
         # recursive_triggers.

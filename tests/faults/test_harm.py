@@ -3,10 +3,9 @@
 import time
 from contextlib import contextmanager
 
+import apsw
 import pytest
 
-from cdc.pipeline.daemon import Daemon
-from cdc.pipeline.stop import Stop
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.lock import holder
 from tests.support.waiting import wait_until
@@ -14,7 +13,7 @@ from tests.support.waiting import wait_until
 LARGE = """
 CREATE TABLE prices (at INTEGER PRIMARY KEY, price REAL, words TEXT);
 INSERT INTO prices
-WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 80000)
 SELECT i, i / 7.0, 'tick ' || i FROM n;
 """
 
@@ -95,11 +94,10 @@ def test_no_transaction_of_ours_outlasts_the_lock_bound(site, monkeypatch, bound
     site.sqlite("CREATE UNIQUE INDEX by_words ON prices (words)")
     site.configure(lock_bound_ms=bound_ms)
     watch = Stopwatch().attach(monkeypatch)
-    replicate(site)
-    site.sqlite(
-        "UPDATE prices SET price = -price WHERE at % 2; DELETE FROM prices WHERE at % 5 = 0"
-    )
-    replicate(site)
+    site.catch_up()
+    site.sqlite("UPDATE prices SET price = -price WHERE at % 2")
+    site.sqlite("DELETE FROM prices WHERE at % 5 = 0")
+    site.catch_up()
     monkeypatch.undo()
     site.assert_equal()
     assert len(watch.reads) > 20
@@ -111,11 +109,60 @@ def test_no_transaction_of_ours_outlasts_the_lock_bound(site, monkeypatch, bound
         assert by_clock[len(by_clock) * 9 // 10] < max(bound, 0.05) * 2
 
 
-def replicate(site):
-    with site.target() as target:
-        daemon = Daemon(site.config, target, Stop())
-        daemon.open()
-        daemon.run(until_caught_up=True)
+SHAPES = {
+    "integer key": "(id INTEGER PRIMARY KEY, a TEXT, b INTEGER, c REAL)",
+    "unique column": "(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER, c REAL)",
+    "two unique sets": "(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b INTEGER, c REAL, UNIQUE (b, c))",
+    "text key": "(id INTEGER, a TEXT PRIMARY KEY, b INTEGER UNIQUE, c REAL)",
+    "loose key": "(id INTEGER, a TEXT COLLATE NOCASE PRIMARY KEY, b INTEGER UNIQUE, c REAL)",
+    "composite key": "(id INTEGER, a TEXT, b INTEGER, c REAL, PRIMARY KEY (b, a), UNIQUE (c, b))",
+    "without rowid": "(id INTEGER, a TEXT, b INTEGER, c REAL UNIQUE, PRIMARY KEY (a, b))"
+    " WITHOUT ROWID",
+    "no key": "(id INTEGER, a TEXT, b INTEGER UNIQUE, c REAL)",
+    "key without a type": "(id UNIQUE, a PRIMARY KEY, b UNIQUE, c)",
+}
+
+WRITES = (
+    "INSERT INTO t VALUES (-1, 'new', -1, -1.5)",
+    "INSERT OR REPLACE INTO t VALUES (-2, 'row 7', -2, -2.5)",
+    "UPDATE t SET c = c + 0.25 WHERE id = 5",
+    "UPDATE t SET a = a || '!', b = -b WHERE id = 5",
+    "DELETE FROM t WHERE id = 5",
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cost_of_a_write_does_not_grow_with_the_table(site, shape):
+    """What the triggers add to a write is the same for ten times as many rows."""
+    for rows in (300, 3000):
+        site.sqlite(
+            f"CREATE TABLE t {SHAPES[shape]}; CREATE INDEX by_id ON t (id);"
+            f"CREATE UNIQUE INDEX p ON t (c) WHERE b > 10; CREATE UNIQUE INDEX e ON t (lower(a));"
+            "INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+            f" WHERE i < {rows}) SELECT i, 'row ' || i, i, i / 7.0 FROM n",
+            name=f"t{rows}.db",
+        )
+    site.configure("t300.db", "t3000.db")
+    assert site.cdc("install").code == 0
+    few, many = (effort(site, name) for name in ("t300.db", "t3000.db"))
+    for write in WRITES:
+        # A search in a larger tree takes a step more, a scan ten times as many.
+        assert many[write] < few[write] * 1.5, write
+
+
+def effort(site, name):
+    """The steps that each write makes SQLite's machine take, with those of its triggers."""
+    steps = {}
+
+    def note(event):
+        steps[event["sql"]] = event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+
+    with site.connection(name) as db:
+        db.trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
+        for write in WRITES:
+            db.execute(write)
+    assert steps.keys() >= set(WRITES)
+    return steps
 
 
 def test_stop_beside_a_file_that_is_locked(site):

@@ -98,7 +98,9 @@ class Proxy:
     def _connect(self) -> socket.socket:
         host, port = str(self._upstream["host"]), int(self._upstream.get("port") or 5432)
         if not host.startswith("/"):
-            return socket.create_connection((host, port))
+            server = socket.create_connection((host, port))
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return server
         server = socket.socket(socket.AF_UNIX)
         try:
             server.connect(f"{host}/.s.PGSQL.{port}")
