@@ -32,6 +32,15 @@ class CdcError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def line(self) -> str:
+        """Message and hint on one line, for a log.
+
+        >>> CdcError("The file is gone.", hint="Bring it back.").line
+        'The file is gone. → Bring it back.'
+        """
+        return f"{self} → {self.hint}" if self.hint else str(self)
+
 
 class ConfigError(CdcError):
     """The configuration, or the command line, asks for something that is not there."""

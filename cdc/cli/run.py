@@ -74,4 +74,4 @@ def _opened(daemon: Daemon, stop: Stop) -> bool:
 
 def _log_failure(error: CdcError) -> None:
     """Tell whoever reads JSON lines, in one of them, why the command ends."""
-    log.error("%s", f"{error} {error.hint}".strip(), extra=fields("failed"))
+    log.error("%s", error.line, extra=fields("failed"))

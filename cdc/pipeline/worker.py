@@ -155,8 +155,8 @@ class SourceWorker:
             )
             return
         log.warning(
-            "%s Trying again in %.1f s.",
-            error,
+            "%s. Trying again in %.1f s.",
+            str(error).rstrip("."),
             pause,
             extra=fields("waiting", source=self.source.name, attempt=attempt.attempt_number),
         )
@@ -166,7 +166,7 @@ class SourceWorker:
 
     def _halt(self, error: BaseException) -> None:
         self.progress.error = error
-        message = f"{error} {error.hint}".strip() if isinstance(error, CdcError) else repr(error)
+        message = error.line if isinstance(error, CdcError) else repr(error)
         log.error(
             "Halted: %s",
             message,

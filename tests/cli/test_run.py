@@ -6,10 +6,14 @@ import pty
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.command import ROOT
+from tests.cli.conftest import STAFF
+from tests.support.command import ROOT, command
+from tests.support.sites import Site
 from tests.support.waiting import wait_until
 
 
@@ -29,6 +33,23 @@ def test_second_signal_does_no_harm(shop):
     daemon.send(signal.SIGINT)
     daemon.send(signal.SIGINT)
     assert daemon.stop(signal.SIGTERM, seconds=10) == 0
+
+
+@pytest.mark.skipif("CDC_TEST_DSN" in os.environ, reason="uses the embedded server")
+def test_first_commands_of_a_newcomer(secret):
+    """With nothing but a file and two commands there is a PostgreSQL, with the rows in it."""
+    # Not below pytest's directory: under root the server is another user, who may not go there.
+    with (
+        TemporaryDirectory(prefix="cdc-test-first-") as folder,
+        command(Path(folder), secret) as cdc,
+    ):
+        Site(cdc.folder, "", cdc).sqlite(STAFF)
+        assert cdc("init", "shop.db").code == 0
+        assert cdc("run", "--until-caught-up").code == 0
+        outcome = cdc("status")
+        assert outcome.code == 0
+        assert "staff" in outcome.out
+        assert cdc("lag").code == 0
 
 
 def test_signal_at_any_moment_of_the_start(shop):
