@@ -21,8 +21,8 @@ from pathlib import Path
 from cdc.postgres import embedded
 import psycopg
 dsn = embedded.start(Path(sys.argv[1]))
-print("started", flush=True)
 try:
+    print("started", flush=True)  # from here on an interrupt may come
     sys.stdin.read()
 except KeyboardInterrupt:
     with psycopg.connect(dsn) as conn:
