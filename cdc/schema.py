@@ -22,12 +22,17 @@ class UndecodableText(bytes):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as SQLite declares it; `declared` is the type as written, "" for none."""
+    """One column as SQLite declares it; `declared` is the type as written, "" for none.
+
+    `collation` is the one by which the key compares it, where it belongs to the key. That may be
+    another than its own, by which every other comparison goes.
+    """
 
     name: str
     declared: str
     affinity: Affinity
     collation: str = "BINARY"
+    own_collation: str = "BINARY"
     not_null: bool = False
     generated: bool = False
 

@@ -135,6 +135,10 @@ class SourceFile:
         """Run a statement; within `reading()` or `writing()` for anything that must agree."""
         return self._connection.execute(sql, bindings)
 
+    def collation(self, table: str, column: str) -> str:
+        """The collation that a column declares, BINARY where it declares none; in capitals."""
+        return self._connection.column_metadata("main", table, column)[1].upper()
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """One read transaction: all that is read within is of one moment."""

@@ -110,6 +110,7 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
             declared=declared,
             affinity=_affinity(declared, bool(strict)),
             collation=key_collations.get(column, "BINARY"),
+            own_collation=file.collation(name, column),
             not_null=bool(not_null) or (bool(pk) and bool(without_rowid)),
             generated=hidden in (2, 3),
         )
