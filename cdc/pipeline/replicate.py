@@ -7,22 +7,23 @@ the log's end S, the log is applied up to S, and the chunk is written in the sam
 import logging
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
 from cdc.errors import SourceBusy
-from cdc.event import AT
 from cdc.logs import fields
+from cdc.mapping.table import MappedTable
 from cdc.pipeline.ahead import ReadAhead
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
-from cdc.postgres.apply import Advance, Applier, Chunk
+from cdc.postgres import tables
+from cdc.postgres.apply import Advance, Applier, Changes, Chunk
 from cdc.postgres.connection import Target
 from cdc.schema import Row
-from cdc.sqlite.changelog import Events
-from cdc.sqlite.chunks import Chunk as SourceChunk
+from cdc.sqlite.changelog import SHORTEST_STRETCH, Events
 from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.log import Position
 from cdc.sqlite.rows import READ_BYTES, Bound
@@ -32,8 +33,42 @@ log = logging.getLogger(__name__)
 BOUNDARY_SECONDS: Final = 1.0
 """At most one committed boundary a second is recorded, and the one that a quiet source rests at."""
 
-MOST_VALUES: Final = 600_000
-"""Values (rows times columns) held in one batch or chunk; two may be in memory at a time."""
+NO_EVENTS: Final = Events([], complete=True, size=0, count=0, oldest_at=None)
+
+BATCH_VALUES: Final = 250_000
+"""Values (events times columns) in one batch. More would take more memory and more time, too:
+they leave the processor's cache before they are looked at again."""
+
+CHUNK_VALUES: Final = 600_000
+"""Values (rows times columns) in one chunk, which holds them packed; two may be in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive events, `count` of them, made ready for the target. `end` is the position of the
+    last one, None without any; `complete` and `oldest_at` as of `Events`.
+    """
+
+    changes: Changes
+    end: Position | None
+    complete: bool
+    count: int
+    oldest_at: float | None
+
+
+NO_BATCH: Final = Batch((), None, complete=True, count=0, oldest_at=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A chunk made ready for the target, which leads up to `place` and holds when the log is
+    applied up to `as_of`; `last` at the table's end.
+    """
+
+    chunk: Chunk
+    place: Row | None
+    as_of: int
+    last: bool
 
 
 class Replication:
@@ -56,8 +91,11 @@ class Replication:
         self._applier = Applier(synchronous_commit=synchronous_commit)
         self._lock_bound = settings.lock_bound_ms / 1000 / 2
         widest = len(session.changelog.columns)
-        self._batch_events = max(1, min(settings.batch_events, MOST_VALUES // widest))
-        self._ahead: ReadAhead[Events] = ReadAhead()
+        self._batch_events = max(1, min(settings.batch_events, BATCH_VALUES // widest))
+        self._ahead: ReadAhead[Batch] = ReadAhead()
+        self._keyless: set[str] = set()
+        """Tables that are being copied without their key: until the last chunk, or until an event
+        needs it. They hold nothing but the rows of chunks."""
         self._copies = self._copy_all()
         self._unrecorded = False
         self._next_boundary = 0.0
@@ -90,20 +128,20 @@ class Replication:
     def settle(self) -> None:
         """Record the committed boundary that the position stands at, if that is yet to be done."""
         if self._unrecorded:
-            self._apply(Events([], complete=True, size=0), boundary=True)
+            self._apply(NO_BATCH, boundary=True)
 
     def _tail(self) -> bool:
         if self._progress.state is not SourceState.TAILING:
             self._begin_tailing()
         batch = self._ahead.take()
-        if batch is None or not batch.events:  # what was read ahead may be out of date by now
-            batch = self._read_events(self._session.position)
-        if not batch.events:
+        if batch is None or batch.end is None:  # what was read ahead may be out of date by now
+            batch = self._read_batch(self._session.position)
+        if batch.end is None:
             if time.monotonic() >= self._next_boundary:
                 self.settle()
             return False
         if not batch.complete:
-            self._ahead.start(partial(self._read_events, batch.end))
+            self._ahead.start(partial(self._read_batch, batch.end))
         due = time.monotonic() >= self._next_boundary
         self._apply(batch, boundary=batch.complete and due)
         self._unrecorded = batch.complete and not due
@@ -118,27 +156,48 @@ class Replication:
             extra=fields("tailing", source=self._name, seq=self._session.position.seq),
         )
 
-    def _read_events(self, after: Position, up_to: int | None = None) -> Events:
-        """The events behind `after`, as many as fit into one batch, in several short reads."""
-        events: list[tuple[object, ...]] = []
-        size = 0
-        while True:
-            bound = Bound(self._lock_bound, self._batch_events - len(events))
-            with self._session.reading(after):
-                found = self._session.changelog.read(after.seq, bound, up_to=up_to)
-                if not found.complete:
-                    self._progress.captured_seq = self._session.changelog.newest()
-            events += found.events
-            size += found.size
-            full = len(events) >= self._batch_events or size >= READ_BYTES
-            if found.complete or full:
-                return Events(events, found.complete, size)
-            after = found.end
+    def _read_batch(self, after: Position, up_to: int | None = None) -> Batch:
+        """The next batch behind `after`. Runs ahead, so that the other thread only has to send."""
+        found = self._read_events(after, up_to)
+        changes = self._applier.prepare(self._session.compactor.compact(found.events))
+        end = found.end if found.events else None
+        return Batch(changes, end, found.complete, found.count, found.oldest_at)
 
-    def _apply(self, batch: Events, *, boundary: bool, chunk: Chunk | None = None) -> None:
+    def _read_events(self, after: Position, up_to: int | None) -> Events:
+        """The events behind `after`, as many as fit into one batch, in several short reads."""
+        batch, whole = NO_EVENTS, False
+        while True:
+            bound = Bound(self._lock_bound, self._batch_events - len(batch.events))
+            with self._session.reading(after):
+                found = self._read_some(after.seq, bound, up_to, whole=whole)
+            whole = not found.complete and not found.events
+            batch = batch.joined(found)
+            full = len(batch.events) >= self._batch_events or batch.size >= READ_BYTES
+            if batch.complete or full:
+                return batch
+            after = batch.end if batch.events else after
+
+    def _read_some(self, after: int, bound: Bound, up_to: int | None, *, whole: bool) -> Events:
+        """What one short read brings; of a backlog only the last event of each key.
+
+        A few events are read as they are, and show whether there is a backlog. `whole`: the last
+        read for the last event of each key was too much for the bound, so read all this time.
+        """
+        changelog = self._session.changelog
+        if whole:
+            return changelog.read(after, bound, up_to=up_to)
+        if self._progress.captured_seq - after > SHORTEST_STRETCH:
+            return changelog.read_last(after, bound, up_to=up_to)
+        few = Bound(bound.seconds, min(bound.rows, SHORTEST_STRETCH))
+        found = changelog.read(after, few, up_to=up_to)
+        if not found.complete:
+            self._progress.captured_seq = changelog.newest()
+        return found
+
+    def _apply(self, batch: Batch, *, boundary: bool, chunk: Chunk | None = None) -> None:
         """Commit a batch (which may be empty beside a chunk) and move the position behind it."""
         session = self._session
-        end = batch.end if batch.events else session.position
+        end = batch.end or session.position
         advance = Advance(
             source=self._name,
             from_seq=session.position.seq,
@@ -148,17 +207,19 @@ class Replication:
             boundary=boundary,
             epoch=session.epoch,
         )
-        changes = session.compactor.compact(batch.events)
+        for table, _ in batch.changes:
+            self._build_key(table)
         with self._target.lease() as conn:
-            self._applier.apply(conn, advance, changes, chunk)
+            self._applier.apply(conn, advance, batch.changes, chunk)
         session.position = Position(end.seq, end.digest, end.at)
         if boundary:
             self._unrecorded = False
             self._next_boundary = time.monotonic() + BOUNDARY_SECONDS
-        oldest = batch.events[0][AT] if batch.events else None
-        self._progress.applied(end.seq, len(batch.events), oldest)
+        self._progress.applied(end.seq, batch.count, batch.oldest_at)
 
     def _copy_all(self) -> Generator[bool, None, None]:
+        with self._target.lease() as conn:
+            self._keyless = tables.without_key(conn, self._name)
         for table in self._session.tables:
             if not table.live:
                 self._progress.state = SourceState.COPYING
@@ -168,18 +229,19 @@ class Replication:
         """Copy one table from where it stands; yields after each committed chunk."""
         reader = ChunkReader(self._session.file, table.source)
         width = len(table.mapped.columns)
-        bound = Bound(self._lock_bound, max(1, MOST_VALUES // width))
+        bound = Bound(self._lock_bound, max(1, CHUNK_VALUES // width))
         progress = self._progress.tables[table.name]
         with self._session.reading():
             progress.expected = reader.estimated_rows()
-        ahead: ReadAhead[SourceChunk] = ReadAhead()
+        ahead: ReadAhead[Copied] = ReadAhead()
         try:
             while not table.live:
-                chunk = ahead.take() or self._read_chunk(reader, bound, table.place)
-                batch = self._catch_up(chunk.as_of)
-                if not chunk.last:
-                    ahead.start(partial(self._read_chunk, reader, bound, chunk.place))
-                self._write_chunk(table, chunk, batch)
+                read = partial(self._read_chunk, table, reader, bound)
+                copied = ahead.take() or read(table.place)
+                batch = self._catch_up(copied.as_of)
+                if not copied.last:
+                    ahead.start(partial(read, copied.place))
+                self._write_chunk(table, copied, batch)
                 progress.copied, progress.done = table.copied, table.live
                 yield True
             log.info(
@@ -191,28 +253,48 @@ class Replication:
         finally:
             ahead.close()
 
-    def _read_chunk(self, reader: ChunkReader, bound: Bound, after: Row | None) -> SourceChunk:
+    def _read_chunk(
+        self, table: ReplicatedTable, reader: ChunkReader, bound: Bound, after: Row | None
+    ) -> Copied:
+        packing = self._applier.begin_packing(table.mapped)
         with self._session.reading():
-            return reader.read(after, bound)
+            found = reader.read(after, bound, packing.add)
+        packing.add(found.rows)
+        chunk = Chunk(
+            table=table.mapped,
+            rows=packing.end(),
+            after_key=found.after,
+            last_key=None if found.last else found.place,
+            fresh=table.fresh,
+        )
+        return Copied(chunk, found.place, found.as_of, found.last)
 
-    def _catch_up(self, as_of: int) -> Events:
+    def _catch_up(self, as_of: int) -> Batch:
         """Apply the log up to `as_of` but for the last batch, which is returned."""
         while True:
-            batch = self._read_events(self._session.position, up_to=as_of)
+            batch = self._read_batch(self._session.position, up_to=as_of)
             if batch.complete:
                 return batch
             self._apply(batch, boundary=False)
 
-    def _write_chunk(self, table: ReplicatedTable, chunk: SourceChunk, batch: Events) -> None:
+    def _write_chunk(self, table: ReplicatedTable, copied: Copied, batch: Batch) -> None:
         """Commit a chunk together with the events that lead up to its moment."""
-        rows = Chunk(
-            table=table.mapped,
-            rows=chunk.rows,
-            after_key=chunk.after,
-            last_key=None if chunk.last else chunk.place,
-            fresh=table.fresh,
-        )
-        self._apply(batch, boundary=False, chunk=rows)
-        table.copied += len(chunk.rows)
-        table.place = chunk.place
-        table.live = chunk.last
+        if copied.last:
+            self._build_key(table.mapped)
+        elif copied.chunk.after_key is None and table.fresh:
+            self._drop_key(table.mapped)
+        self._apply(batch, boundary=False, chunk=copied.chunk)
+        table.copied += len(copied.chunk.rows)
+        table.place = copied.place
+        table.live = copied.last
+
+    def _drop_key(self, table: MappedTable) -> None:
+        with self._target.lease() as conn:
+            if tables.drop_key(conn, table):
+                self._keyless.add(table.source.name)
+
+    def _build_key(self, table: MappedTable) -> None:
+        if table.source.name in self._keyless:
+            with self._target.lease() as conn:
+                tables.add_key(conn, table)
+            self._keyless.remove(table.source.name)

@@ -52,7 +52,7 @@ class Session:
         self.epoch = epoch
         self.tables = tables
         with file.reading():
-            self.changelog = Changelog(file)
+            self.changelog = Changelog(file, _keys(tables))
         self.compactor = Compactor({t.layout: t.mapped for t in tables})
         self._schema_version = schema_version
 
@@ -77,6 +77,18 @@ class Session:
 
     def close(self) -> None:
         self.file.close()
+
+
+def _keys(tables: list[ReplicatedTable]) -> dict[int, tuple[int, ...] | None]:
+    """The positions of each table's key, by layout. None where the key may be 1 in one row and 1.0
+    in another, as a column without a type allows: to SQLite these are equal.
+    """
+    return {
+        t.layout: t.mapped.key
+        if all(column.affinity != "BLOB" for column in t.source.table.key_columns)
+        else None
+        for t in tables
+    }
 
 
 def open_session(config: Config, source: SourceConfig, target: Target, stop: Stop) -> Session:

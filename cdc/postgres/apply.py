@@ -5,9 +5,10 @@ and compares it with the one that the batch starts from. So a batch whose COMMIT
 never guessed at: the caller reads the position again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 import psycopg
@@ -21,7 +22,7 @@ from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key
 from cdc.postgres.misfit import find_misfit
 from cdc.postgres.translate import reason, translated
-from cdc.postgres.wire import MISFIT_ERRORS
+from cdc.postgres.wire import MISFIT_ERRORS, Packed, PackedArray, Packing
 from cdc.postgres.writer import GO_BY_INDEX, TableWriter
 from cdc.schema import Key, Row
 
@@ -75,6 +76,18 @@ class TableChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class BulkChanges:
+    """Many TableChanges, ready to be sent: `keys` of all rows that go or are written anew."""
+
+    keys: Sequence[PackedArray]
+    rows: Packed
+
+
+Changes = Sequence[tuple[MappedTable, TableChanges | BulkChanges]]
+"""The changes of a batch, table by table."""
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """The rows of one key range of a table, as they are in SQLite at the batch's `to_seq`.
 
@@ -84,7 +97,7 @@ class Chunk:
     """
 
     table: MappedTable
-    rows: Sequence[Row]
+    rows: Packed | list[Row]
     after_key: Key | None
     last_key: Key | None
     fresh: bool
@@ -103,32 +116,59 @@ class Applier:
         self._bulk_rows = bulk_rows
         self._writers: dict[tuple[str, str], TableWriter] = {}
 
+    def begin_packing(self, table: MappedTable) -> "ChunkPacking":
+        """Begin to make the rows of a chunk ready to be sent. Needs no connection.
+
+        This and `prepare` may be used in a thread of their own, beside `apply`.
+        """
+        return ChunkPacking(table, self._writer(table).begin_packing())
+
+    def prepare(self, changes: Changes) -> Changes:
+        """Make the changes of a batch ready to be sent; raises Misfit. Needs no connection."""
+        return [(table, self._prepare(table, each)) for table, each in changes]
+
+    def _prepare(
+        self, table: MappedTable, changes: TableChanges | BulkChanges
+    ) -> TableChanges | BulkChanges:
+        if isinstance(changes, BulkChanges):
+            return changes
+        if len(changes.upserts) + len(changes.deletes) < self._bulk_rows:
+            return changes
+        writer = self._writer(table)
+        with translated(f"pack rows of {table.name}"), _naming_misfits([(table, changes)]):
+            written = zip(*(map(itemgetter(i), changes.upserts) for i in table.key), strict=True)
+            keys = writer.pack_keys([*written, *changes.deletes])
+            packing = writer.begin_packing()
+            packing.add(changes.upserts)
+            return BulkChanges(keys, packing.end())
+
     def apply(
         self,
         conn: Connection,
         advance: Advance,
-        changes: Iterable[tuple[MappedTable, TableChanges]],
+        changes: Changes,
         chunk: Chunk | None = None,
     ) -> None:
         """Write changes, then the chunk, and advance the position, in one transaction.
 
+        What was not made ready to be sent before is so now.
         Raises PositionMoved; Misfit or ValueDoesNotFit; TargetUnavailable, after which the batch
         may or may not have been committed; TargetRefused.
         """
-        work = [(self._writer(table), each) for table, each in changes]
-        few = [(writer, each) for writer, each in work if _count(each) < self._bulk_rows]
-        many = [(writer, each) for writer, each in work if _count(each) >= self._bulk_rows]
+        ready = self.prepare(changes)
+        few = [(table, each) for table, each in ready if isinstance(each, TableChanges)]
+        many = [(table, each) for table, each in ready if isinstance(each, BulkChanges)]
         action = f"apply {advance.source} {advance.from_seq}…{advance.to_seq}"
-        with translated(action), _naming_misfits(work, chunk), _abandoned_on_error(conn):
+        with translated(action), _naming_misfits(few), _abandoned_on_error(conn):
             with conn.pipeline():
                 self._begin(conn, advance)
-                for writer, each in few:
-                    _write_few(conn, writer, each)
+                for table, each in few:
+                    self._write_few(conn, table, each)
                 if not many and chunk is None:
                     self._finish(conn, advance)
                     return
-            for writer, each in many:
-                writer.replace(conn, each.upserts, each.deletes)
+            for table, bulk in many:
+                self._writer(table).replace(conn, bulk.keys, bulk.rows)
             if chunk is not None:
                 self._write_chunk(conn, advance.source, chunk)
             with conn.pipeline():
@@ -155,14 +195,29 @@ class Applier:
             RawCursor(conn).execute(_BOUNDARY, boundary, prepare=True)
         conn.execute(b"COMMIT")
 
+    def _write_few(self, conn: Connection, table: MappedTable, changes: TableChanges) -> None:
+        writer = self._writer(table)
+        if changes.deletes:
+            writer.delete(conn, changes.deletes)
+        if changes.upserts:
+            writer.upsert(conn, changes.upserts)
+
     def _write_chunk(self, conn: Connection, source: str, chunk: Chunk) -> None:
         writer = self._writer(chunk.table)
-        if not (chunk.fresh and _copy_fresh(conn, writer, chunk.rows)):
-            writer.stage(conn, chunk.rows)
+        rows = self._packed(chunk)
+        if not (chunk.fresh and _copy_fresh(conn, writer, rows)):
+            writer.stage(conn, rows)
             if not chunk.fresh:
                 writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
             writer.merge_stage(conn)
         self._record_progress(conn, source, chunk)
+
+    def _packed(self, chunk: Chunk) -> Packed:
+        if isinstance(chunk.rows, Packed):
+            return chunk.rows
+        packing = self.begin_packing(chunk.table)
+        packing.add(chunk.rows)
+        return packing.end()
 
     def _record_progress(self, conn: Connection, source: str, chunk: Chunk) -> None:
         last_key = None if chunk.last_key is None else dump_key(chunk.last_key)
@@ -181,18 +236,25 @@ class Applier:
         return known
 
 
-def _count(changes: TableChanges) -> int:
-    return len(changes.upserts) + len(changes.deletes)
+class ChunkPacking:
+    """The rows of a chunk on their way to being Packed."""
+
+    def __init__(self, table: MappedTable, packing: Packing) -> None:
+        self._table = table
+        self._packing = packing
+
+    def add(self, rows: list[Row]) -> None:
+        """Pack these rows, too; raises Misfit."""
+        work = [(self._table, TableChanges(rows))]
+        with translated(f"pack rows of {self._table.name}"), _naming_misfits(work):
+            self._packing.add(rows)
+
+    def end(self) -> Packed:
+        """All rows, packed."""
+        return self._packing.end()
 
 
-def _write_few(conn: Connection, writer: TableWriter, changes: TableChanges) -> None:
-    if changes.deletes:
-        writer.delete(conn, changes.deletes)
-    if changes.upserts:
-        writer.upsert(conn, changes.upserts)
-
-
-def _copy_fresh(conn: Connection, writer: TableWriter, rows: Sequence[Row]) -> bool:
+def _copy_fresh(conn: Connection, writer: TableWriter, rows: Packed) -> bool:
     """Copy straight into the table; False, and nothing written, where rows are there already."""
     try:
         with conn.transaction():  # a savepoint: the caller has begun
@@ -217,18 +279,14 @@ def _abandoned_on_error(conn: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _naming_misfits(
-    work: Sequence[tuple[TableWriter, TableChanges]], chunk: Chunk | None
-) -> Iterator[None]:
+def _naming_misfits(work: Sequence[tuple[MappedTable, TableChanges]]) -> Iterator[None]:
     """Raise a Misfit in place of an error that one value has caused."""
     try:
         yield
     except (*MISFIT_ERRORS, psycopg.DataError, psycopg.errors.NotNullViolation) as exc:
-        for writer, changes in work:
-            if misfit := find_misfit(writer.table, changes.upserts, changes.deletes):
+        for table, changes in work:
+            if misfit := find_misfit(table, changes.upserts, changes.deletes):
                 raise misfit from exc
-        if chunk and (misfit := find_misfit(chunk.table, chunk.rows)):
-            raise misfit from exc
         raise
     except psycopg.errors.ProgramLimitExceeded as exc:
         # A key that is too long for an index entry, or a row too long for a page.

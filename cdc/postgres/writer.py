@@ -5,14 +5,17 @@ their NULLs, and it fits into a pipeline. Many rows go by binary COPY, for which
 deleted first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
+import psycopg
 from psycopg import RawCursor, sql
 
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.postgres.connection import Connection
-from cdc.postgres.wire import ArrayPacker, PackedArray, Strict, encode
+from cdc.postgres.misfit import find_zero_byte
+from cdc.postgres.wire import ArrayPacker, Packed, PackedArray, Packing, RowPacker, Strict, encode
 from cdc.schema import Key, Row
 
 STAGE: Final = sql.Identifier("pg_temp", "_cdc_stage")
@@ -38,7 +41,7 @@ class TableWriter:
     """Writes rows and deletes keys of one target table, inside the caller's transaction.
 
     Rows are those of SQLite, whole and in the order of the columns, at most one per key. Values
-    that do not fit raise one of `wire.MISFIT_ERRORS` or psycopg's DataError or NotNullViolation.
+    that do not fit raise a Misfit, one of `wire.MISFIT_ERRORS`, or psycopg's DataError.
     """
 
     def __init__(self, table: MappedTable) -> None:
@@ -51,8 +54,8 @@ class TableWriter:
             if position == i
         ]
         self._strict = Strict(table)
-        self._wires = [column.type.wire for column in table.columns]
-        self._packers = [ArrayPacker(wire) for wire in self._wires]
+        self._packer = RowPacker(table)
+        self._packers = [ArrayPacker(column.type.wire) for column in table.columns]
         self._key_packers = [self._packers[i] for i in table.key]
         self._compose()
 
@@ -66,24 +69,31 @@ class TableWriter:
 
     def delete(self, conn: Connection, keys: Sequence[Key]) -> None:
         """Delete the rows of some keys, as far as they are there."""
-        columns = zip(*encode(keys, self._key_encoders), strict=True)
-        arrays = [p.pack(column) for p, column in zip(self._key_packers, columns, strict=True)]
-        RawCursor(conn).execute(self._delete, arrays, prepare=True)
+        RawCursor(conn).execute(self._delete, self.pack_keys(keys), prepare=True)
 
-    def replace(self, conn: Connection, rows: Sequence[Row], deletes: Sequence[Key]) -> None:
-        """Write many rows over what their keys hold, and delete the rows of other keys."""
-        keys = [tuple(row[i] for i in self.table.key) for row in rows]
-        self.delete(conn, [*keys, *deletes])
+    def begin_packing(self) -> Packing:
+        """Begin to make rows ready to be sent by `copy` and `stage`; in any thread."""
+        return self._packer.begin()
+
+    def pack_keys(self, keys: Iterable[Key]) -> list[PackedArray]:
+        """Make keys ready to be deleted."""
+        columns = zip(*encode(list(keys), self._key_encoders), strict=True)
+        return [p.pack(column) for p, column in zip(self._key_packers, columns, strict=True)]
+
+    def replace(self, conn: Connection, keys: Sequence[PackedArray], rows: Packed) -> None:
+        """Delete the rows of many keys, then add many rows, each with one of these keys."""
+        with self._naming_zero_bytes(rows):
+            RawCursor(conn).execute(self._delete, keys, prepare=True)
         self.copy(conn, rows)
 
-    def copy(self, conn: Connection, rows: Sequence[Row]) -> None:
+    def copy(self, conn: Connection, rows: Packed) -> None:
         """Add many rows; psycopg's UniqueViolation where a key has one already."""
-        self._copy_into(conn, self._copy, rows)
+        self._send(conn, self._copy, rows)
 
-    def stage(self, conn: Connection, rows: Sequence[Row]) -> None:
+    def stage(self, conn: Connection, rows: Packed) -> None:
         """Put rows into a temporary table that lasts as long as the transaction."""
         RawCursor(conn).execute(self._make_stage)
-        self._copy_into(conn, self._copy_to_stage, rows)
+        self._send(conn, self._copy_to_stage, rows)
 
     def merge_stage(self, conn: Connection) -> None:
         """Write the staged rows over what their keys hold, where that differs in any bit."""
@@ -113,13 +123,19 @@ class TableWriter:
         RawCursor(conn).execute(query.as_bytes(conn), arrays)
         RawCursor(conn).execute(b"SELECT " + GO_BY_INDEX)
 
-    def _copy_into(self, conn: Connection, statement: bytes, rows: Sequence[Row]) -> None:
-        with RawCursor(conn).copy(statement) as copy:
-            copy.set_types(self._wires)
-            write_row = copy.write_row
-            for block in self._strict.blocks(encode(rows, self._encoders)):
-                for row in block:
-                    write_row(row)
+    def _send(self, conn: Connection, statement: bytes, rows: Packed) -> None:
+        with self._naming_zero_bytes(rows), RawCursor(conn).copy(statement) as copy:
+            for block in rows.blocks:
+                copy.write(block)
+
+    @contextmanager
+    def _naming_zero_bytes(self, rows: Packed) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.DataError as exc:
+            if misfit := find_zero_byte(self.table, rows):
+                raise misfit from exc
+            raise
 
     def _compose(self) -> None:
         table = self.table

@@ -1,5 +1,7 @@
 """Reading events in commit order."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,16 +14,25 @@ from cdc.sqlite.rows import Bound, read_rows
 ONE: Final = Bound(seconds=1.0, rows=1)
 
 
+SHORTEST_STRETCH: Final = 1000
+"""Events; with fewer than these at hand it is not worth while to look for the last of each key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Consecutive events. `complete` when nothing committed lay behind the last one at the time
-    of reading: then their end is a committed boundary of the legacy system. `size` is about how
-    many bytes of text and blob they hold.
+    """Consecutive events, `count` of them, the oldest from `oldest_at` (Julian day).
+
+    `events` may lack those that a later one among them, of the same key, has made of no account.
+    `complete` when nothing committed lay behind the last one at the time of reading: then their end
+    is a committed boundary of the legacy system. `size` is about how many bytes of text and blob
+    they hold.
     """
 
     events: list[Event]
     complete: bool
     size: int
+    count: int
+    oldest_at: float | None
 
     @property
     def end(self) -> Position:
@@ -29,13 +40,31 @@ class Events:
         last = self.events[-1]
         return Position(last[SEQ], digest(last), last[AT])
 
+    def joined(self, more: "Events") -> "Events":
+        """These and the ones right behind them."""
+        return Events(
+            self.events + more.events,
+            more.complete,
+            self.size + more.size,
+            self.count + more.count,
+            more.oldest_at if self.oldest_at is None else self.oldest_at,
+        )
+
 
 class Changelog:
-    """The changelog of one open file. SQLite's order of seq is its order of commits."""
+    """The changelog of one open file. SQLite's order of seq is its order of commits.
 
-    def __init__(self, file: SourceFile) -> None:
+    `keys` tells for each layout that matters where among the values of an event the key is; None
+    where two keys may be equal to SQLite, but for the collation, and not to the target.
+    """
+
+    def __init__(
+        self, file: SourceFile, keys: Mapping[int, tuple[int, ...] | None] | None = None
+    ) -> None:
         self._file = file
         self.columns = changelog_columns(file)
+        self._same_key = _same_key(keys or {})
+        self._stretch = SHORTEST_STRETCH
 
     def read(self, after: int, bound: Bound, *, up_to: int | None = None) -> Events:
         """The events behind `after`, up to and with `up_to` or the newest, within the bound.
@@ -48,7 +77,32 @@ class Changelog:
             rest = f"FROM {CHANGELOG} WHERE seq > ? AND seq <= ? ORDER BY seq"
             bindings = (after, up_to)  # type: ignore[assignment]
         found = read_rows(self._file, self.columns, rest, bindings, bound)
-        return Events(found.rows, found.complete, found.size)
+        oldest_at = found.rows[0][AT] if found.rows else None
+        return Events(found.rows, found.complete, found.size, len(found.rows), oldest_at)
+
+    def read_last(self, after: int, bound: Bound, *, up_to: int | None = None) -> Events:
+        """As `read`, but of many events of one key only the last: SQLite finds it much faster.
+
+        How long that takes is known only afterwards, so the stretch of the log grows while it goes
+        well. Where it does not fit into the bound, there are no events; `read` them.
+        """
+        end = self.newest() if up_to is None else up_to
+        last = min(end, after + min(self._stretch, bound.rows))
+        rest = (
+            f"FROM {CHANGELOG} WHERE seq IN (SELECT max(seq) FROM {CHANGELOG}"
+            f" WHERE seq > ? AND seq <= ? GROUP BY {self._same_key}) ORDER BY seq"
+        )
+        started = time.monotonic()
+        found = read_rows(self._file, self.columns, rest, (after, last), bound)
+        seconds = time.monotonic() - started
+        if not found.complete and (not found.rows or found.rows[-1][SEQ] < last):
+            self._stretch = max(self._stretch // 2, SHORTEST_STRETCH)
+            return Events([], complete=False, size=0, count=0, oldest_at=None)
+        if seconds * 3 < bound.seconds:
+            self._stretch *= 2
+        oldest_at = self.time_of_first_after(after)
+        # The log has no holes.
+        return Events(found.rows, last == end, found.size, last - after, oldest_at)
 
     def holds(self, position: Position) -> bool:
         """Whether the event at the position is still the one that it was; true at the beginning."""
@@ -68,3 +122,21 @@ class Changelog:
             f"SELECT at FROM {CHANGELOG} WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)
         ).get
         return None if at is None else float(at)
+
+
+def _same_key(keys: Mapping[int, tuple[int, ...] | None]) -> str:
+    """The terms that are equal for events of one key."""
+    terms = ["layout", "origin"]
+    if loose := [str(layout) for layout, key in keys.items() if key is None]:
+        terms.append(f"CASE WHEN layout IN ({', '.join(loose)}) THEN seq END")
+    sure = {layout: key for layout, key in keys.items() if key is not None}
+    for place in range(max(map(len, sure.values()), default=0)):
+        columns = {
+            layout: f"v{key[place]}" if place < len(key) else "NULL" for layout, key in sure.items()
+        }
+        if len(set(columns.values())) == 1:
+            terms.append(next(iter(columns.values())))
+        else:
+            cases = " ".join(f"WHEN {layout} THEN {name}" for layout, name in columns.items())
+            terms.append(f"CASE layout {cases} END")
+    return ", ".join(terms)

@@ -8,7 +8,7 @@ from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.names import quote
 from cdc.sqlite.order import chunk_order
-from cdc.sqlite.rows import Bound, read_rows
+from cdc.sqlite.rows import Bound, Take, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,12 @@ class Chunk:
     """Rows of a table exactly as they were when the log ended at `as_of`.
 
     They are all the rows behind the place `after` up to the place `place`, or to the table's end
-    when `last`. Places are tuples in the table's chunk order.
+    when `last`. Places are tuples in the table's chunk order. `rows` are those that were not handed
+    over while reading; `count` counts all.
     """
 
     rows: list[Row]
+    count: int
     after: Row | None
     place: Row | None
     as_of: int
@@ -46,8 +48,11 @@ class ChunkReader:
         self._order_by = self.order.order_by(descending=backwards)
         self._from = f"FROM {quote(table.name)} AS _cdc_t"
 
-    def read(self, after: Row | None, bound: Bound) -> Chunk:
-        """The next chunk behind the place `after`; for use within a read transaction."""
+    def read(self, after: Row | None, bound: Bound, take: Take | None = None) -> Chunk:
+        """The next chunk behind the place `after`; for use within a read transaction.
+
+        With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
+        """
         as_of = self._changelog.newest()
         found = read_rows(
             self._file,
@@ -55,10 +60,13 @@ class ChunkReader:
             f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}",
             after or (),
             bound,
+            take=(lambda rows: take(self._bare(rows))) if take else None,
         )
-        place = self._place(found.rows[-1]) if found.rows else after
-        rows = [row[self._extra :] for row in found.rows] if self._extra else found.rows
-        return Chunk(rows, after, place, as_of, found.complete)
+        place = self._place(found.last) if found.last is not None else after
+        return Chunk(self._bare(found.rows), found.count, after, place, as_of, found.complete)
+
+    def _bare(self, rows: list[Row]) -> list[Row]:
+        return [row[self._extra :] for row in rows] if self._extra else rows
 
     def _place(self, row: Row) -> Row:
         return row[:1] if self._extra else tuple(row[i] for i in self._key)

@@ -6,7 +6,7 @@ it stands; the caller goes on from there in a transaction of its own.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -17,7 +17,10 @@ from cdc.sqlite.connection import SourceFile
 READ_BYTES: Final = 32 * 1024 * 1024
 """About how much text and blob one read may bring into memory before it ends."""
 
-LARGEST_GULP: Final = 2048
+LARGEST_GULP: Final = 1024
+"""Rows; more would leave the processor's cache before somebody has looked at them."""
+
+Take = Callable[[list[tuple[Any, ...]]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,65 +35,105 @@ class Bound:
 class Rows:
     """What one read brought: `rows` in order; `complete` when there were no more.
 
-    `size` is about how many bytes of text and blob they hold.
+    `size` is about how many bytes of text and blob they hold, and `last` the last one of them.
+    `rows` are those that were not handed over while reading; `count` counts all.
     """
 
     rows: list[tuple[Any, ...]]
     complete: bool
     size: int
+    count: int
+    last: tuple[Any, ...] | None
 
 
 def read_rows(
-    file: SourceFile, columns: Sequence[str], rest: str, bindings: tuple[Value, ...], bound: Bound
+    file: SourceFile,
+    columns: Sequence[str],
+    rest: str,
+    bindings: tuple[Value, ...],
+    bound: Bound,
+    *,
+    take: Take | None = None,
 ) -> Rows:
     """Run `SELECT columns rest` and fetch until it ends or the bound is met; at least one row.
 
-    `columns` are SQL expressions. For use within a read transaction. A TEXT that is not UTF-8
-    arrives as UndecodableText.
+    `columns` are SQL expressions, and `rest` orders the rows. For use within a read transaction.
+    A TEXT that is not UTF-8 arrives as UndecodableText.
+
+    With `take`, rows are handed to it as soon as there are many, which they are only where the
+    bound is generous: what it does with them then is still in the processor's cache, and counts
+    against the bound.
     """
+    fetch = _Fetch(bound, take)
     try:
-        cursor = file.query(f"SELECT {', '.join(columns)} {rest}", bindings)
-        return _fetch(cursor, bound)
+        fetch.run(file.query(f"SELECT {', '.join(columns)} {rest}", bindings))
     except UnicodeDecodeError:
-        # APSW refuses such a text and ends the cursor: read all again, each text as its bytes.
+        # APSW refuses such a text and ends the cursor: read on from there, each text as its bytes.
         careful = [
             f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in columns
         ]
         kinds = [f"typeof({c})" for c in columns]
-        encoding = _python_encoding(file)
-        found = _fetch(file.query(f"SELECT {', '.join(careful + kinds)} {rest}", bindings), bound)
-        width = len(columns)
-        return Rows(
-            [
-                tuple(map(_decode, row[:width], row[width:], [encoding] * width))
-                for row in found.rows
-            ],
-            found.complete,
-            found.size,
-        )
+        cursor = file.query(f"SELECT {', '.join(careful + kinds)} {rest}", bindings)
+        next(islice(cursor, fetch.count, fetch.count), None)
+        fetch.run(cursor, _Decoder(len(columns), _python_encoding(file)))
+    return Rows(fetch.rows, fetch.complete, fetch.size, fetch.count, fetch.last)
 
 
-def _fetch(cursor: Any, bound: Bound) -> Rows:
-    started = time.monotonic()
-    rows: list[tuple[Any, ...]] = []
-    size = 0
-    gulp = 1
-    while True:
-        before = time.monotonic()
-        fetched = list(islice(cursor, min(gulp, bound.rows - len(rows))))
-        rows += fetched
-        if len(fetched) < gulp and len(rows) < bound.rows:
-            return Rows(rows, complete=True, size=size)
-        size += len(fetched) * _payload(fetched[-1])
-        now = time.monotonic()
-        if len(rows) >= bound.rows or size >= READ_BYTES or now - started >= bound.seconds:
-            cursor.close()
-            return Rows(rows, complete=False, size=size)
-        # The next gulp must fit into what is left, with room for rows that are slower to read.
-        if (now - before) * 4 < bound.seconds - (now - started):
-            gulp = min(gulp * 2, LARGEST_GULP)
-        else:
-            gulp = max(gulp // 2, 1)
+class _Fetch:
+    """One read and how far it is; may go on with another cursor that stands where the first did."""
+
+    def __init__(self, bound: Bound, take: Take | None) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self._bound = bound
+        self._take = take
+        self._started = time.monotonic()
+        self._gulp = 1
+        self.complete = False
+        self.size = 0
+        self.count = 0
+        self.last: tuple[Any, ...] | None = None
+
+    def run(self, cursor: Any, decode: Callable[[Any], tuple[Any, ...]] | None = None) -> None:
+        bound = self._bound
+        while True:
+            before = time.monotonic()
+            wanted = min(self._gulp, bound.rows - self.count)
+            fetched = list(islice(cursor, wanted))
+            if decode is not None:
+                fetched = list(map(decode, fetched))
+            if fetched:
+                self.count += len(fetched)
+                self.last = fetched[-1]
+                self.size += len(fetched) * _payload(fetched[-1])
+                self.rows += fetched
+                if self._take and len(self.rows) >= LARGEST_GULP:
+                    self._take(self.rows)
+                    self.rows = []
+            if len(fetched) < wanted:
+                self.complete = True
+                return
+            now = time.monotonic()
+            left = bound.seconds - (now - self._started)
+            if self.count >= bound.rows or self.size >= READ_BYTES or left <= 0:
+                cursor.close()
+                return
+            # The next gulp must fit into what is left, with room for rows that are slower to read.
+            if (now - before) * 4 < left:
+                self._gulp = min(self._gulp * 2, LARGEST_GULP)
+            else:
+                self._gulp = max(self._gulp // 2, 1)
+
+
+class _Decoder:
+    """Makes a row of values and their types, each text as its bytes, into a row of values."""
+
+    def __init__(self, width: int, encoding: str) -> None:
+        self._width = width
+        self._encoding = [encoding] * width
+
+    def __call__(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        width = self._width
+        return tuple(map(_decode, row[:width], row[width:], self._encoding))
 
 
 def _payload(row: tuple[Any, ...]) -> int:

@@ -247,7 +247,7 @@ def test_an_interrupt_leaves_no_transaction(conn, create, content, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(psycopg.Copy, "write_row", interrupt)
+    monkeypatch.setattr(psycopg.Copy, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         Applier(bulk_rows=1).apply(conn, _step(0), [(table, TableChanges([(1,)], []))])
     monkeypatch.undo()
