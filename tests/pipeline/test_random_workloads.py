@@ -13,12 +13,14 @@ import pytest
 from cdc.config import Config, PostgresConfig, ReplicationConfig, SourceConfig
 from cdc.config.settings import ColumnConfig, TableConfig
 from cdc.errors import ValueDoesNotFit
+from cdc.pipeline import replicate
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.proof.sources import compare_source
+from cdc.sqlite import changelog
 from tests.capture.legacy import RAN_AWAY, SETTLE, Legacy
 from tests.capture.workload import INSTALL, RENEW, Workload, generate
 
@@ -159,6 +161,13 @@ def _judge(seeds: range, legacy: Legacy, dsn: str, folder: Path) -> Counter[str]
     return counts
 
 
+@pytest.fixture
+def backlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the events are, only the last of each key is read, as of a long backlog."""
+    for module in (changelog, replicate):
+        monkeypatch.setattr(module, "SHORTEST_STRETCH", 1)
+
+
 def test_random_workloads_arrive_whatever_the_batches(
     legacy: Legacy, dsn: str, tmp_path: Path
 ) -> None:
@@ -167,9 +176,27 @@ def test_random_workloads_arrive_whatever_the_batches(
     assert counts["judged"] > WORKLOADS * 0.6, counts
 
 
+@pytest.mark.usefixtures("backlogged")
+def test_random_workloads_arrive_as_a_backlog(legacy: Legacy, dsn: str, tmp_path: Path) -> None:
+    """The same where events are passed over that a later one has made of no account."""
+    counts = _judge(range(WORKLOADS, 2 * WORKLOADS), legacy, dsn, tmp_path)
+    assert counts["judged"] > WORKLOADS * 0.6, counts
+
+
 @pytest.mark.soak
 def test_many_random_workloads_arrive(legacy: Legacy, dsn: str, tmp_path: Path) -> None:
     """The same for many thousands of workloads; CDC_SOAK_SEED moves on to others."""
     first = int(os.environ.get("CDC_SOAK_SEED", "1000000"))
+    counts = _judge(range(first, first + SOAK_WORKLOADS), legacy, dsn, tmp_path)
+    assert counts["judged"] > SOAK_WORKLOADS * 0.6, counts
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("backlogged")
+def test_many_random_workloads_arrive_as_a_backlog(
+    legacy: Legacy, dsn: str, tmp_path: Path
+) -> None:
+    """The same as a backlog."""
+    first = int(os.environ.get("CDC_SOAK_SEED", "2000000"))
     counts = _judge(range(first, first + SOAK_WORKLOADS), legacy, dsn, tmp_path)
     assert counts["judged"] > SOAK_WORKLOADS * 0.6, counts
