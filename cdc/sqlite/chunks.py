@@ -6,9 +6,8 @@ from cdc.schema import Row
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
-from cdc.sqlite.names import quote
-from cdc.sqlite.order import chunk_order
-from cdc.sqlite.rows import Bound, Take, read_rows
+from cdc.sqlite.rows import Bound, Take
+from cdc.sqlite.walk import TableWalk
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +28,13 @@ class Chunk:
 
 
 class ChunkReader:
-    """Reads the chunks of one table of an open file."""
+    """Reads the chunks of one captured table of an open file."""
 
-    def __init__(self, file: SourceFile, source: SourceTable, *, backwards: bool = False) -> None:
-        self._file = file
+    def __init__(self, file: SourceFile, source: SourceTable) -> None:
         self._changelog = Changelog(file)
-        self.order = chunk_order(source)
-        table = source.table
-        own = [
-            f"_cdc_t.{c.name}" if table.rowid_key and i == 0 else f"_cdc_t.{quote(c.name)}"
-            for i, c in enumerate(table.columns)
-        ]
-        # A table walked by a rowid that is none of its columns carries it in front.
-        self._extra = 0 if self.order.by_key or source.rowid is None else 1
-        self._columns = [*self.order.terms, *own] if self._extra else own
-        self._key = table.key
-        self._rowid = source.rowid
-        self._order_by = self.order.order_by(descending=backwards)
-        self._from = f"FROM {quote(table.name)} AS _cdc_t"
+        self._walk = TableWalk(file, source)
+        self.order = self._walk.order
+        self.estimated_rows = self._walk.estimated_rows
 
     def read(self, after: Row | None, bound: Bound, take: Take | None = None) -> Chunk:
         """The next chunk behind the place `after`; for use within a read transaction.
@@ -54,29 +42,5 @@ class ChunkReader:
         With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
         """
         as_of = self._changelog.newest()
-        found = read_rows(
-            self._file,
-            self._columns,
-            f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}",
-            after or (),
-            bound,
-            take=(lambda rows: take(self._bare(rows))) if take else None,
-        )
-        place = self._place(found.last) if found.last is not None else after
-        return Chunk(self._bare(found.rows), found.count, after, place, as_of, found.complete)
-
-    def _bare(self, rows: list[Row]) -> list[Row]:
-        return [row[self._extra :] for row in rows] if self._extra else rows
-
-    def _place(self, row: Row) -> Row:
-        return row[:1] if self._extra else tuple(row[i] for i in self._key)
-
-    def estimated_rows(self) -> int | None:
-        """At most how many rows the table has, going by its rowids; None where it has none.
-
-        For a progress bar: counting would hold the lock for as long as the table is large.
-        """
-        if self._rowid is None:
-            return None
-        span = f"coalesce(max({self._rowid}) - min({self._rowid}) + 1, 0)"
-        return int(self._file.query(f"SELECT {span} {self._from}").get)
+        found = self._walk.read(after, bound, take)
+        return Chunk(found.rows, found.count, after, found.place, as_of, found.last)

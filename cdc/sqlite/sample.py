@@ -1,10 +1,10 @@
 """A quick look at the values that a table really holds, since SQLite enforces no types."""
 
 from cdc.schema import Row
-from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.rows import Bound
+from cdc.sqlite.walk import TableWalk
 
 
 def sample(file: SourceFile, source: SourceTable, bound: Bound) -> list[Row]:
@@ -12,7 +12,7 @@ def sample(file: SourceFile, source: SourceTable, bound: Bound) -> list[Row]:
 
     For use within a read transaction.
     """
-    first = ChunkReader(file, source).read(None, bound)
+    first = TableWalk(file, source).read(None, bound)
     if first.last:
         return first.rows
-    return first.rows + ChunkReader(file, source, backwards=True).read(None, bound).rows
+    return first.rows + TableWalk(file, source, backwards=True).read(None, bound).rows

@@ -1,0 +1,83 @@
+"""Walking a table from one end to the other in stretches, each of one short read transaction."""
+
+from dataclasses import dataclass
+
+from cdc.schema import Row
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.names import quote
+from cdc.sqlite.order import ChunkOrder, chunk_order
+from cdc.sqlite.rows import Bound, Take, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """All the rows behind one place up to the place `place`, or to the table's end when `last`.
+
+    Places are tuples in the order of the walk. `rows` are those that were not handed over while
+    reading; `count` counts all.
+    """
+
+    rows: list[Row]
+    count: int
+    place: Row | None
+    last: bool
+
+
+class TableWalk:
+    """Reads one table of an open file, captured or not, in its chunk order or in another."""
+
+    def __init__(
+        self,
+        file: SourceFile,
+        source: SourceTable,
+        *,
+        order: ChunkOrder | None = None,
+        backwards: bool = False,
+    ) -> None:
+        self._file = file
+        self.order = order or chunk_order(source)
+        table = source.table
+        own = [
+            f"_cdc_t.{c.name}" if table.rowid_key and i == 0 else f"_cdc_t.{quote(c.name)}"
+            for i, c in enumerate(table.columns)
+        ]
+        # A table walked by a rowid that is none of its columns carries it in front.
+        self._extra = 0 if self.order.by_key or source.rowid is None else 1
+        self._columns = [*self.order.terms, *own] if self._extra else own
+        self._key = table.key
+        self._rowid = source.rowid
+        self._order_by = self.order.order_by(descending=backwards)
+        self._from = f"FROM {quote(table.name)} AS _cdc_t"
+
+    def read(self, after: Row | None, bound: Bound, take: Take | None = None) -> Stretch:
+        """The next rows behind the place `after`; for use within a read transaction.
+
+        With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
+        """
+        found = read_rows(
+            self._file,
+            self._columns,
+            f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}",
+            after or (),
+            bound,
+            take=(lambda rows: take(self._bare(rows))) if take else None,
+        )
+        place = self._place(found.last) if found.last is not None else after
+        return Stretch(self._bare(found.rows), found.count, place, found.complete)
+
+    def _bare(self, rows: list[Row]) -> list[Row]:
+        return [row[self._extra :] for row in rows] if self._extra else rows
+
+    def _place(self, row: Row) -> Row:
+        return row[:1] if self._extra else tuple(row[i] for i in self._key)
+
+    def estimated_rows(self) -> int | None:
+        """At most how many rows the table has, going by its rowids; None where it has none.
+
+        For a progress bar: counting would hold the lock for as long as the table is large.
+        """
+        if self._rowid is None:
+            return None
+        span = f"coalesce(max({self._rowid}) - min({self._rowid}) + 1, 0)"
+        return int(self._file.query(f"SELECT {span} {self._from}").get)
