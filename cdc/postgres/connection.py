@@ -57,6 +57,10 @@ _SETTINGS: Final[dict[str, str]] = {
 }
 
 
+SEND_BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""Asked of a Unix socket; the system may grant less."""
+
+
 class Target:
     """A bounded pool of connections to one PostgreSQL database, for any number of threads.
 
@@ -190,6 +194,7 @@ class Target:
 
     def _set_up(self, conn: Connection) -> None:
         self._refuse_unsuitable(conn)
+        _widen(conn)
         conn.prepared_max = PREPARED_STATEMENTS
         conn.adapters.register_dumper(PackedArray, PackedArrayDumper)
         settings = dict(_SETTINGS)
@@ -218,6 +223,21 @@ class Target:
                 f"{self.description} has the encoding {encoding}",
                 hint="cdc needs a database created with ENCODING 'UTF8' (TEMPLATE template0)",
             )
+
+
+def _widen(conn: Connection) -> None:
+    """Let much of a COPY wait in the kernel, where the connection is a Unix socket.
+
+    Such a socket reports that it is writable only when it is nearly empty, and each report takes
+    the interpreter away from the thread that reads ahead. The buffers of TCP grow by themselves,
+    unless they are set.
+    """
+    own = socket.socket(fileno=conn.fileno())
+    try:
+        if own.family == socket.AF_UNIX:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    finally:
+        own.detach()  # closing is psycopg's business
 
 
 def _is_alive(conn: Connection) -> bool:
