@@ -28,6 +28,10 @@ class TargetType:
     accepts: Callable[[Value], bool]
     encode: Encoder | None = None
 
+    def refusal(self, value: Value) -> str | None:
+        """Why the type does not take a value (never None); None where it does."""
+        return None if self.accepts(value) else f"it has no exact form in {self.sql}"
+
 
 def _is_integer(value: Value) -> bool:
     return type(value) is int
@@ -93,3 +97,10 @@ LITERAL: Final = TargetType("literal", "text", "text", lambda _: True, literal)
 """Any value of any storage class, as the text of its SQL literal."""
 
 TYPES: Final = {t.name: t for t in (BIGINT, DOUBLE, TEXT, BYTEA, NUMERIC, LITERAL)}
+
+
+def target_type(spec: str) -> TargetType:
+    """The type of that name in the configuration. Raises ValueError, with a sentence."""
+    if spec not in TYPES:
+        raise ValueError(f"there is no target type {spec!r}; there are {', '.join(TYPES)}")
+    return TYPES[spec]

@@ -43,8 +43,8 @@ class Compactor:
 
 def _changes(table: MappedTable, events: Iterable[Event]) -> TableChanges:
     changes = TableChanges()
-    end = VALUES + len(table.columns)
-    key = [(VALUES + i, table.columns[i].type.accepts) for i in table.key]
+    end = VALUES + len(table.source.columns)
+    key = [(VALUES + column.source, column.type.accepts) for column in table.key_columns]
     gone = Op.GONE
     for event in events:
         if event[OP] in gone:

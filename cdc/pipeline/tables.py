@@ -131,7 +131,9 @@ class TablePreparation:
                     extra=fields("type_widened", source=self._source.name, table=table.name),
                 )
         names = target_identifiers([c.name for c in table.columns])
-        columns = tuple(TargetColumn(n, t) for n, t in zip(names, types, strict=True))
+        columns = tuple(
+            TargetColumn(n, t, i) for i, (n, t) in enumerate(zip(names, types, strict=True))
+        )
         return MappedTable(table, self._schema, target_identifier(table.name), columns)
 
 

@@ -23,7 +23,7 @@ class Misfit(ValueDoesNotFit):
     def __init__(
         self, table: MappedTable, key: Key, position: int, value: Value, *, deleted: bool = False
     ) -> None:
-        column = table.columns[position]
+        column = table.column(position)
         self.table = table
         self.key = key
         self.column = column.name
@@ -56,8 +56,8 @@ def find_zero_byte(table: MappedTable, rows: Packed) -> Misfit | None:
         for i in texts:
             value = row[i]
             if value is not None and 0 in value:
-                key = tuple(load(wires[k], row[k]) for k in table.key)
-                return Misfit(table, key, i, value.decode())
+                key = tuple(load(wires[k], row[k]) for k in table.key_at)
+                return Misfit(table, key, table.columns[i].source, value.decode())
     return None
 
 
@@ -66,13 +66,11 @@ def find_misfit(
 ) -> Misfit | None:
     """The first row, or key of a delete, that the table cannot hold."""
     for row in rows:
-        position = table.misfit(row)
-        if position is not None:
-            return Misfit(table, tuple(row[i] for i in table.key), position, row[position])
+        if unfit := table.why(row):
+            return Misfit(table, tuple(row[i] for i in table.key), unfit.position, unfit.value)
     for key in deletes:
-        for position, value in zip(table.key, key, strict=True):
-            if value is None or not table.columns[position].type.accepts(value):
-                return Misfit(table, key, position, value, deleted=True)
+        if unfit := table.why_key(key):
+            return Misfit(table, key, unfit.position, unfit.value, deleted=True)
     return None
 
 

@@ -132,7 +132,7 @@ def _create(
 
 
 def _definition(table: MappedTable) -> sql.Composed:
-    columns = [_column(column, i in table.key) for i, column in enumerate(table.columns)]
+    columns = [_column(column, column.source in table.key) for column in table.columns]
     key = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.key_columns)
     return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
         sql.Identifier(table.schema, table.name), sql.SQL(", ").join(columns), key

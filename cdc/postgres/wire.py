@@ -18,7 +18,7 @@ from psycopg.adapt import Buffer, Dumper, PyFormat, Transformer
 from psycopg.pq import Format, PGconn
 
 from cdc.mapping.table import MappedTable, TargetColumn
-from cdc.mapping.types import Encoder
+from cdc.postgres.encoding import Encoding
 from cdc.schema import Column, Row
 
 BLOCK_ROWS: Final = 1000
@@ -136,7 +136,7 @@ class RowPacker:
     """Packs rows of one table. Needs no connection, so that it can be done ahead of the sending."""
 
     def __init__(self, table: MappedTable) -> None:
-        self._encoders = table.encoders
+        self._encoding = Encoding(table)
         self._strict = Strict(table)
         self._oids = [_ARRAY_TYPES[column.type.wire].oid for column in table.columns]
 
@@ -144,7 +144,7 @@ class RowPacker:
         """Begin with the first of some rows that will be sent together."""
         transformer = Transformer(_UTF8)
         transformer.set_dumper_types(self._oids, Format.BINARY)
-        return Packing(self._encoders, self._strict, BinaryFormatter(transformer))
+        return Packing(self._encoding, self._strict, BinaryFormatter(transformer))
 
 
 class Packing:
@@ -152,11 +152,11 @@ class Packing:
 
     def __init__(
         self,
-        encoders: Sequence[tuple[int, Encoder]],
+        encoding: Encoding,
         strict: "Strict",
         formatter: BinaryFormatter,
     ) -> None:
-        self._encoders = encoders
+        self._encoding = encoding
         self._strict = strict
         # What Copy.write_row() uses; without the two calls in Python that it makes for each row.
         self._formatter = formatter
@@ -165,9 +165,10 @@ class Packing:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Pack these rows, too. Raises one of MISFIT_ERRORS or psycopg.DataError."""
-        for block in self._strict.blocks(encode(rows, self._encoders)):
+        for block in self._strict.blocks(rows):
+            encoded = self._encoding.rows(block)
             # Each time that a buffer is full, it is returned.
-            self._blocks += filter(None, map(self._formatter.write_row, block))
+            self._blocks += filter(None, map(self._formatter.write_row, encoded))
         self._count += len(rows)
 
     def end(self) -> Packed:
@@ -176,13 +177,14 @@ class Packing:
 
 
 class Strict:
-    """Lets rows of one table through that no dumper would coerce, and that have a key."""
+    """Lets rows of SQLite through that no dumper would coerce, and that have a key."""
 
     def __init__(self, table: MappedTable) -> None:
         self._checks = [
-            (itemgetter(i), _EXACT[column.type.wire])
-            for i, column in enumerate(table.columns)
-            if column.type.wire in _EXACT and not self._is_sure(table.source.columns[i], column)
+            (itemgetter(column.source), _EXACT[column.type.wire])
+            for column in table.columns
+            if column.type.wire in _EXACT
+            and not self._is_sure(table.source.columns[column.source], column)
         ]
         self._keys = [
             itemgetter(i)
@@ -211,17 +213,3 @@ class Strict:
         while block := list(islice(remaining, BLOCK_ROWS)):
             self.check(block)
             yield block
-
-
-def encode(rows: Sequence[Row], encoders: Sequence[tuple[int, Encoder]]) -> Sequence[Row]:
-    """The rows with each encoder applied at its position."""
-    if not encoders:
-        return rows
-    encoded = []
-    for row in rows:
-        values: list[Any] = list(row)
-        for i, encoder in encoders:
-            if values[i] is not None:
-                values[i] = encoder(values[i])
-        encoded.append(tuple(values))
-    return encoded

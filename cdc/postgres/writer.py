@@ -14,8 +14,9 @@ from psycopg import RawCursor, sql
 
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.postgres.connection import Connection
+from cdc.postgres.encoding import Encoding
 from cdc.postgres.misfit import find_zero_byte
-from cdc.postgres.wire import ArrayPacker, Packed, PackedArray, Packing, RowPacker, Strict, encode
+from cdc.postgres.wire import ArrayPacker, Packed, PackedArray, Packing, RowPacker, Strict
 from cdc.schema import Key, Row
 
 STAGE: Final = sql.Identifier("pg_temp", "_cdc_stage")
@@ -46,24 +47,17 @@ class TableWriter:
 
     def __init__(self, table: MappedTable) -> None:
         self.table = table
-        self._encoders = table.encoders
-        self._key_encoders = [
-            (at, encoder)
-            for at, i in enumerate(table.key)
-            for position, encoder in self._encoders
-            if position == i
-        ]
+        self._encoding = Encoding(table)
         self._strict = Strict(table)
         self._packer = RowPacker(table)
         self._packers = [ArrayPacker(column.type.wire) for column in table.columns]
-        self._key_packers = [self._packers[i] for i in table.key]
+        self._key_packers = [self._packers[i] for i in table.key_at]
         self._compose()
 
     def upsert(self, conn: Connection, rows: Sequence[Row]) -> None:
         """Write a few rows over what their keys hold."""
-        encoded = encode(rows, self._encoders)
-        self._strict.check(encoded)
-        columns = zip(*encoded, strict=True)
+        self._strict.check(rows)
+        columns = zip(*self._encoding.rows(rows), strict=True)
         arrays = [p.pack(column) for p, column in zip(self._packers, columns, strict=True)]
         RawCursor(conn).execute(self._upsert, arrays, prepare=True)
 
@@ -77,7 +71,7 @@ class TableWriter:
 
     def pack_keys(self, keys: Iterable[Key]) -> list[PackedArray]:
         """Make keys ready to be deleted."""
-        columns = zip(*encode(list(keys), self._key_encoders), strict=True)
+        columns = zip(*self._encoding.keys(list(keys)), strict=True)
         return [p.pack(column) for p, column in zip(self._key_packers, columns, strict=True)]
 
     def replace(self, conn: Connection, keys: Sequence[PackedArray], rows: Packed) -> None:
@@ -107,7 +101,7 @@ class TableWriter:
             if key is not None:
                 conditions.append(self._compare_key(comparison, first_parameter=len(arrays) + 1))
                 for packer, value in zip(
-                    self._key_packers, encode([key], self._key_encoders)[0], strict=True
+                    self._key_packers, self._encoding.keys([key])[0], strict=True
                 ):
                     arrays.append(packer.pack([value]))
         query = sql.SQL(

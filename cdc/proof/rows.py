@@ -57,11 +57,11 @@ def compare_table(
 ) -> Comparison:
     """Compare every row of a SQLite table with every row of its target."""
     result = Comparison(source.name)
-    key = target.key
+    key, positions = target.key_at, target.positions
     theirs = {tuple(row[i] for i in key): row for row in _target_rows(conn, target)}
     for row in _source_rows(file, source):
         result.rows += 1
-        canonical = tuple(map(of_sqlite, row))
+        canonical = tuple(of_sqlite(row[i]) for i in positions)
         identity = tuple(canonical[i] for i in key)
         found = theirs.pop(identity, None)
         if found is None:

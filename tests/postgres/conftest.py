@@ -62,7 +62,7 @@ def shaped(
         ),
         schema,
         name,
-        tuple(TargetColumn(column, type_) for column, type_ in columns),
+        tuple(TargetColumn(column, type_, i) for i, (column, type_) in enumerate(columns)),
     )
 
 

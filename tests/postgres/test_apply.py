@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.errors import PositionMoved, TargetRefused, ValueDoesNotFit
-from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT
+from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, literal
 from cdc.postgres import state, tables
 from cdc.postgres.apply import Applier, TableChanges
 from cdc.postgres.identifiers import target_identifier, target_identifiers
@@ -255,9 +255,9 @@ def _order(row):
 def _as_stored(table, row):
     """What a session reads for a row: numeric comes back as Decimal."""
     stored = list(row)
-    for i, encoder in table.encoders:
-        if row[i] is not None:
-            stored[i] = encoder(row[i])
-            if table.columns[i].type is NUMERIC:
-                stored[i] = Decimal(f"{Decimal(stored[i]):f}")
+    for i, column in enumerate(table.columns):
+        if row[i] is not None and column.type is NUMERIC:
+            stored[i] = Decimal(f"{Decimal(repr(row[i])):f}")
+        elif row[i] is not None and column.type is LITERAL:
+            stored[i] = literal(row[i])
     return tuple(stored)
