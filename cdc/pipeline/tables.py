@@ -1,7 +1,7 @@
 """The target tables of a source: mapped, made where they are missing, and how far each is."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,17 +75,16 @@ class TablePreparation:
 
     def prepare(self, captured: list[Captured]) -> list[ReplicatedTable]:
         """Every captured table with its target, all made in one transaction."""
-        _check_overrides(self._source, captured)
+        check_overrides(self._source, [each.name for each in captured])
         known = {t.name: t for t in state.captured_tables(self._conn, self._source.name)}
         with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
             return [self._prepare(each, known.get(each.name)) for each in captured]
 
     def _prepare(self, capture: Captured, existing: state.CapturedTable | None) -> ReplicatedTable:
-        overrides = _overrides(self._source, capture.source)
-        kept = kept_mapping(existing, capture) if existing is not None else None
-        if existing is not None and kept is not None and definition.agrees(kept, overrides):
-            return _resumed(existing, kept, capture)
-        mapped = self._map(capture.source, overrides)
+        mapper = TableMapper(self._file, self._source, self._schema)
+        mapped, kept = mapper.mapping(capture.source, capture, existing)
+        if existing is not None and kept:
+            return _resumed(existing, mapped, capture)
         resync = existing is not None and _can_resync(existing, mapped, capture)
         self._begin_copy(capture, mapped, resync=resync)
         return ReplicatedTable(
@@ -112,6 +111,35 @@ class TablePreparation:
             tables.recreate_table(
                 self._conn, name, mapped, definition=made_for, since_seq=self._seq
             )
+
+
+class TableMapper:
+    """Decides what each table of a source becomes; `cdc plan` shows what this says.
+
+    `schema` is the target's.
+    """
+
+    def __init__(self, file: SourceFile, source: SourceConfig, schema: str) -> None:
+        self._file = file
+        self._source = source
+        self._schema = schema
+
+    def mapping(
+        self,
+        source: SourceTable,
+        capture: Captured | None,
+        existing: state.CapturedTable | None,
+    ) -> tuple[MappedTable, bool]:
+        """The mapping of a table, and whether it is the one that its target was made with.
+
+        `capture` and `existing` are None where there is no capture and no target yet.
+        """
+        overrides = _overrides(self._source, source)
+        if existing is not None and capture is not None:
+            kept = kept_mapping(existing, capture)
+            if kept is not None and definition.agrees(kept, overrides):
+                return kept, True
+        return self._map(source, overrides), False
 
     def _map(self, source: SourceTable, overrides: Mapping[str, TargetType]) -> MappedTable:
         table = source.table
@@ -195,8 +223,9 @@ def _overrides(config: SourceConfig, source: SourceTable) -> dict[str, TargetTyp
     return {names[column.lower()]: TYPES[c.type] for column, c in wanted.columns.items()}
 
 
-def _check_overrides(config: SourceConfig, captured: list[Captured]) -> None:
-    names = {c.name.lower() for c in captured}
+def check_overrides(config: SourceConfig, captured: Iterable[str]) -> None:
+    """Raise ConfigError where the configuration is about a table that is not captured."""
+    names = {name.lower() for name in captured}
     for table in config.tables:
         if table.lower() not in names:
             raise ConfigError(
