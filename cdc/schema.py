@@ -17,7 +17,20 @@ Key = tuple[Value, ...]
 
 
 class UndecodableText(bytes):
-    """The bytes of a TEXT value that are not valid UTF-8."""
+    """The bytes of a TEXT value that are not valid UTF-8. As in SQLite, never equal to a BLOB.
+
+    >>> UndecodableText(b"a") == UndecodableText(b"a"), UndecodableText(b"a") == b"a"
+    (True, False)
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UndecodableText) and bytes.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((UndecodableText, bytes(self)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,14 @@ class ReplicationConfig(Section, frozen=True, kw_only=True):
             "several while catching up.",
         ),
     ] = 50_000
+    on_error: Annotated[
+        str,
+        Meta(
+            description='What to do with a row that its target table cannot hold: "halt" stops the '
+            'source, "quarantine" sets the row aside whole, and goes on.',
+            extra={"choices": ("halt", "quarantine")},
+        ),
+    ] = "halt"
     boundary_days: Annotated[
         int,
         Meta(

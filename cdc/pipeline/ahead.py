@@ -1,7 +1,7 @@
 """Reading one step ahead, in a second thread, while the first is busy with PostgreSQL."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +22,12 @@ class ReadAhead(Generic[T]):
         """The result of the read under way, or None when there is none. Raises what it raised."""
         future, self._future = self._future, None
         return None if future is None else future.result()
+
+    def forget(self) -> None:
+        """Wait for the read under way and drop what comes of it, an error included."""
+        future, self._future = self._future, None
+        if future is not None:
+            wait([future])
 
     def close(self) -> None:
         """Wait for the read under way and forget it."""

@@ -3,15 +3,16 @@
 Within one target transaction the order of events for different keys does not matter.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from itertools import product
 from operator import itemgetter
 from typing import Any
 
-from cdc.event import LAYOUT, OP, ORIGIN, REVERSE_FLOW, VALUES, Event, Op
+from cdc.event import LAYOUT, OP, ORIGIN, REVERSE_FLOW, SEQ, VALUES, Event, Op
 from cdc.mapping.table import MappedTable
 from cdc.mapping.types import LITERAL
-from cdc.postgres.apply import TableChanges
+from cdc.postgres.changes import TableChanges
 from cdc.schema import Value
 
 
@@ -41,21 +42,26 @@ class Compactor:
         ]
 
 
-def _changes(table: MappedTable, events: Iterable[Event]) -> TableChanges:
-    changes = TableChanges()
+def _changes(table: MappedTable, events: Collection[Event]) -> TableChanges:
+    changes = TableChanges(seqs=partial(_seqs, events))
     end = VALUES + len(table.source.columns)
     key = [(VALUES + column.source, column.type.accepts) for column in table.key_columns]
     gone = Op.GONE
     for event in events:
         if event[OP] in gone:
-            # A key that the target cannot hold has no row there.
-            if all(accepts(event[i]) for i, accepts in key):
-                changes.deletes.append(tuple(event[i] for i, _ in key))
+            # A key that the target cannot hold has no row there, but may be in the quarantine.
+            held = all(event[i] is not None and accepts(event[i]) for i, accepts in key)
+            (changes.deletes if held else changes.unheld).append(tuple(event[i] for i, _ in key))
         else:
             changes.upserts.append(event[VALUES:end])
     if _has_literal_key(table):
         _add_other_zeros(table, changes)
     return changes
+
+
+def _seqs(events: Iterable[Event]) -> list[int]:
+    """The seqs of the events that are no deletes, in order."""
+    return [event[SEQ] for event in events if event[OP] not in Op.GONE]
 
 
 def _has_literal_key(table: MappedTable) -> bool:

@@ -12,14 +12,14 @@ from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
-from cdc.errors import SourceBusy
+from cdc.errors import SourceBusy, ValueDoesNotFit
 from cdc.logs import fields
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.ahead import ReadAhead
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
-from cdc.postgres import tables
+from cdc.postgres import quarantine, tables
 from cdc.postgres.apply import Advance, Applier, Changes, Chunk
 from cdc.postgres.connection import Target
 from cdc.schema import Row
@@ -88,7 +88,11 @@ class Replication:
         self._session = session
         self._target = target
         self._progress = progress
-        self._applier = Applier(synchronous_commit=synchronous_commit)
+        with target.lease() as conn:
+            known = quarantine.read_keys(conn, name)
+        takes_all = settings.on_error == "quarantine"
+        self._quarantine = quarantine.Quarantine(name, known, takes_all=takes_all)
+        self._applier = Applier(synchronous_commit=synchronous_commit, quarantine=self._quarantine)
         self._lock_bound = settings.lock_bound_ms / 1000 / 2
         widest = len(session.changelog.columns)
         self._batch_events = max(1, min(settings.batch_events, BATCH_VALUES // widest))
@@ -143,9 +147,27 @@ class Replication:
         if not batch.complete:
             self._ahead.start(partial(self._read_batch, batch.end))
         due = time.monotonic() >= self._next_boundary
-        self._apply(batch, boundary=batch.complete and due)
+        try:
+            self._apply(batch, boundary=batch.complete and due)
+        except ValueDoesNotFit:
+            if not self._takes_any(batch):
+                raise
+            self._apply_carefully(batch.end.seq)
+            return True
         self._unrecorded = batch.complete and not due
         return True
+
+    def _takes_any(self, batch: Batch) -> bool:
+        return any(self._quarantine.takes_any(table) for table, _ in batch.changes)
+
+    def _apply_carefully(self, up_to: int) -> None:
+        """Apply events that the server has refused again, but for the rows at fault.
+
+        They are read again: of many events only the packed form was there.
+        """
+        self._ahead.forget()
+        batch = self._read_batch(self._session.position, up_to, careful=True)
+        self._apply(batch, boundary=False, careful=True)
 
     def _begin_tailing(self) -> None:
         self._progress.state = SourceState.TAILING
@@ -156,10 +178,13 @@ class Replication:
             extra=fields("tailing", source=self._name, seq=self._session.position.seq),
         )
 
-    def _read_batch(self, after: Position, up_to: int | None = None) -> Batch:
+    def _read_batch(
+        self, after: Position, up_to: int | None = None, *, careful: bool = False
+    ) -> Batch:
         """The next batch behind `after`. Runs ahead, so that the other thread only has to send."""
         found = self._read_events(after, up_to)
-        changes = self._applier.prepare(self._session.compactor.compact(found.events))
+        compacted = self._session.compactor.compact(found.events)
+        changes = self._applier.prepare(compacted, careful=careful)
         end = found.end if found.events else None
         return Batch(changes, end, found.complete, found.count, found.oldest_at)
 
@@ -194,7 +219,14 @@ class Replication:
             self._progress.captured_seq = changelog.newest()
         return found
 
-    def _apply(self, batch: Batch, *, boundary: bool, chunk: Chunk | None = None) -> None:
+    def _apply(
+        self,
+        batch: Batch,
+        *,
+        boundary: bool,
+        chunk: Chunk | None = None,
+        careful: bool = False,
+    ) -> None:
         """Commit a batch (which may be empty beside a chunk) and move the position behind it."""
         session = self._session
         end = batch.end or session.position
@@ -210,7 +242,7 @@ class Replication:
         for table, _ in batch.changes:
             self._build_key(table)
         with self._target.lease() as conn:
-            self._applier.apply(conn, advance, batch.changes, chunk)
+            self._applier.apply(conn, advance, batch.changes, chunk, careful=careful)
         session.position = Position(end.seq, end.digest, end.at)
         if boundary:
             self._unrecorded = False
@@ -235,13 +267,22 @@ class Replication:
             progress.expected = reader.estimated_rows()
         ahead: ReadAhead[Copied] = ReadAhead()
         try:
+            careful = False
             while not table.live:
-                read = partial(self._read_chunk, table, reader, bound)
-                copied = ahead.take() or read(table.place)
-                batch = self._catch_up(copied.as_of)
-                if not copied.last:
-                    ahead.start(partial(read, copied.place))
-                self._write_chunk(table, copied, batch)
+                read = partial(self._read_chunk, table, reader, bound, careful)
+                try:
+                    copied = ahead.take() or read(table.place)
+                    batch = self._catch_up(copied.as_of, careful=careful)
+                    if not copied.last:
+                        ahead.start(partial(read, copied.place))
+                    self._write_chunk(table, copied, batch, careful=careful)
+                except ValueDoesNotFit:
+                    if careful or not self._quarantine.takes_any(table.mapped):
+                        raise
+                    # Where one row does not fit, others may follow: so for the rest of the table.
+                    ahead.forget()
+                    careful = True
+                    continue
                 progress.copied, progress.done = table.copied, table.live
                 yield True
             log.info(
@@ -254,41 +295,53 @@ class Replication:
             ahead.close()
 
     def _read_chunk(
-        self, table: ReplicatedTable, reader: ChunkReader, bound: Bound, after: Row | None
+        self,
+        table: ReplicatedTable,
+        reader: ChunkReader,
+        bound: Bound,
+        careful: bool,
+        after: Row | None,
     ) -> Copied:
-        packing = self._applier.begin_packing(table.mapped)
+        """The next chunk behind `after`, packed, or with `careful` as it is."""
+        packing = None if careful else self._applier.begin_packing(table.mapped)
         with self._session.reading():
-            found = reader.read(after, bound, packing.add)
-        packing.add(found.rows)
+            found = reader.read(after, bound, packing.add if packing else None)
+        if packing:
+            packing.add(found.rows)
         chunk = Chunk(
             table=table.mapped,
-            rows=packing.end(),
+            rows=packing.end() if packing else found.rows,
             after_key=found.after,
             last_key=None if found.last else found.place,
             fresh=table.fresh,
         )
         return Copied(chunk, found.place, found.as_of, found.last)
 
-    def _catch_up(self, as_of: int) -> Batch:
+    def _catch_up(self, as_of: int, *, careful: bool = False) -> Batch:
         """Apply the log up to `as_of` but for the last batch, which is returned."""
         while True:
-            batch = self._read_batch(self._session.position, up_to=as_of)
+            batch = self._read_batch(self._session.position, up_to=as_of, careful=careful)
             if batch.complete:
                 return batch
-            self._apply(batch, boundary=False)
+            self._apply(batch, boundary=False, careful=careful)
 
-    def _write_chunk(self, table: ReplicatedTable, copied: Copied, batch: Batch) -> None:
+    def _write_chunk(
+        self, table: ReplicatedTable, copied: Copied, batch: Batch, *, careful: bool
+    ) -> None:
         """Commit a chunk together with the events that lead up to its moment."""
         if copied.last:
             self._build_key(table.mapped)
         elif copied.chunk.after_key is None and table.fresh:
             self._drop_key(table.mapped)
-        self._apply(batch, boundary=False, chunk=copied.chunk)
+        self._apply(batch, boundary=False, chunk=copied.chunk, careful=careful)
         table.copied += len(copied.chunk.rows)
         table.place = copied.place
         table.live = copied.last
 
     def _drop_key(self, table: MappedTable) -> None:
+        if self._quarantine.takes_any(table) and not table.source.integer_key:
+            # A key that is too long for the index has to be found while its row is at hand.
+            return
         with self._target.lease() as conn:
             if tables.drop_key(conn, table):
                 self._keyless.add(table.source.name)

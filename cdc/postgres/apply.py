@@ -1,4 +1,4 @@
-"""One transaction of one source: rows, position and boundary together, or nothing.
+"""One transaction of one source: rows, quarantine, position and boundary together, or nothing.
 
 The transaction begins with `cdc.enter()` (`triggers/postgres/guard.sql`), which locks the position
 and compares it with the one that the batch starts from. So a batch whose COMMIT got no answer is
@@ -7,8 +7,7 @@ never guessed at: the caller reads the position again.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import replace
 from typing import Final
 
 import psycopg
@@ -18,13 +17,18 @@ from psycopg.types.numeric import Int8
 
 from cdc.errors import TargetRefused, ValueDoesNotFit
 from cdc.mapping.table import MappedTable
+from cdc.postgres.changes import Advance, Aside, Changes, Chunk, Prepared, TableChanges
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key
-from cdc.postgres.misfit import find_misfit
+from cdc.postgres.preparation import ChunkPacking, Preparation, naming_misfits
+from cdc.postgres.quarantine import Quarantine
+from cdc.postgres.sifting import ROW_ERRORS, Sifting, send
 from cdc.postgres.translate import reason, translated
-from cdc.postgres.wire import MISFIT_ERRORS, Packed, PackedArray, Packing
+from cdc.postgres.wire import Packed
 from cdc.postgres.writer import GO_BY_INDEX, TableWriter
 from cdc.schema import Key, Row
+
+__all__ = ["BULK_ROWS", "Advance", "Applier", "Changes", "Chunk", "TableChanges"]
 
 BULK_ROWS: Final = 1000
 """From so many changes of a table on, COPY is faster than arrays of parameters."""
@@ -49,98 +53,37 @@ _PROGRESS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """How a transaction moves the position of its source.
-
-    `digest` is that of the event at `to_seq` and `at` its Julian day (None leaves the one before).
-    `boundary` says that the source had no transaction open across `to_seq`. `epoch` is the gate's,
-    as read when the applier started. `from_seq` and `to_seq` may be equal.
-    """
-
-    source: str
-    from_seq: int
-    to_seq: int
-    digest: bytes | None
-    at: float | None
-    boundary: bool
-    epoch: int
-
-
-@dataclass(slots=True)
-class TableChanges:
-    """What a batch does to one table: at most one entry per key, whole rows in column order."""
-
-    upserts: list[Row] = field(default_factory=list)
-    deletes: list[Key] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class BulkChanges:
-    """Many TableChanges, ready to be sent: `keys` of all rows that go or are written anew."""
-
-    keys: Sequence[PackedArray]
-    rows: Packed
-
-
-Changes = Sequence[tuple[MappedTable, TableChanges | BulkChanges]]
-"""The changes of a batch, table by table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The rows of one key range of a table, as they are in SQLite at the batch's `to_seq`.
-
-    The range is (after_key, last_key]. `after_key` None is the beginning; `last_key` None is the
-    end, and then the table goes live. `fresh`: the range may hold rows only because events ran
-    ahead; otherwise it may hold anything, and what is not in `rows` is deleted.
-    """
-
-    table: MappedTable
-    rows: Packed | list[Row]
-    after_key: Key | None
-    last_key: Key | None
-    fresh: bool
-
-
 class Applier:
     """Applies the transactions of one source. Not for two threads at once.
 
     `synchronous_commit`: whether a COMMIT waits for the disk of the server. Without it a crash of
     the *server* can take back its last half second or so, position and rows alike, and those events
-    are applied again: the source must still have them. `bulk_rows` is where COPY begins.
+    are applied again: the source must still have them. `bulk_rows` is where COPY begins. Without a
+    `quarantine` every row that does not fit is refused.
     """
 
-    def __init__(self, *, synchronous_commit: bool = False, bulk_rows: int = BULK_ROWS) -> None:
+    def __init__(
+        self,
+        *,
+        synchronous_commit: bool = False,
+        bulk_rows: int = BULK_ROWS,
+        quarantine: Quarantine | None = None,
+    ) -> None:
         self._synchronous_commit = "on" if synchronous_commit else "off"
-        self._bulk_rows = bulk_rows
-        self._writers: dict[tuple[str, str], TableWriter] = {}
+        self._quarantine = quarantine or Quarantine("", takes_all=False)
+        self._preparation = Preparation(self._quarantine, bulk_rows)
+        self._writer = self._preparation.writer
 
-    def begin_packing(self, table: MappedTable) -> "ChunkPacking":
+    def begin_packing(self, table: MappedTable) -> ChunkPacking:
         """Begin to make the rows of a chunk ready to be sent. Needs no connection.
 
         This and `prepare` may be used in a thread of their own, beside `apply`.
         """
-        return ChunkPacking(table, self._writer(table).begin_packing())
+        return self._preparation.begin_packing(table)
 
-    def prepare(self, changes: Changes) -> Changes:
+    def prepare(self, changes: Changes, *, careful: bool = False) -> Prepared:
         """Make the changes of a batch ready to be sent; raises Misfit. Needs no connection."""
-        return [(table, self._prepare(table, each)) for table, each in changes]
-
-    def _prepare(
-        self, table: MappedTable, changes: TableChanges | BulkChanges
-    ) -> TableChanges | BulkChanges:
-        if isinstance(changes, BulkChanges):
-            return changes
-        if len(changes.upserts) + len(changes.deletes) < self._bulk_rows:
-            return changes
-        writer = self._writer(table)
-        with translated(f"pack rows of {table.name}"), _naming_misfits([(table, changes)]):
-            written = zip(*(map(itemgetter(i), changes.upserts) for i in table.key), strict=True)
-            keys = writer.pack_keys([*written, *changes.deletes])
-            packing = writer.begin_packing()
-            packing.add(changes.upserts)
-            return BulkChanges(keys, packing.end())
+        return self._preparation.prepare(changes, careful=careful)
 
     def apply(
         self,
@@ -148,31 +91,105 @@ class Applier:
         advance: Advance,
         changes: Changes,
         chunk: Chunk | None = None,
+        *,
+        careful: bool = False,
     ) -> None:
         """Write changes, then the chunk, and advance the position, in one transaction.
 
-        What was not made ready to be sent before is so now.
+        What was not made ready to be sent before is so now. After a ValueDoesNotFit, the same
+        changes and chunk, read again and not made ready, can be applied with `careful`: then the
+        rows that the server refuses are found one by one, and go into the quarantine, too.
+
         Raises PositionMoved; Misfit or ValueDoesNotFit; TargetUnavailable, after which the batch
         may or may not have been committed; TargetRefused.
         """
-        ready = self.prepare(changes)
-        few = [(table, each) for table, each in ready if isinstance(each, TableChanges)]
-        many = [(table, each) for table, each in ready if isinstance(each, BulkChanges)]
+        ready = self.prepare(changes, careful=careful)
         action = f"apply {advance.source} {advance.from_seq}…{advance.to_seq}"
-        with translated(action), _naming_misfits(few), _abandoned_on_error(conn):
-            with conn.pipeline():
-                self._begin(conn, advance)
-                for table, each in few:
-                    self._write_few(conn, table, each)
-                if not many and chunk is None:
-                    self._finish(conn, advance)
-                    return
-            for table, bulk in many:
-                self._writer(table).replace(conn, bulk.keys, bulk.rows)
-            if chunk is not None:
-                self._write_chunk(conn, advance.source, chunk)
-            with conn.pipeline():
+        few = [(table, each) for table, each in ready if not isinstance(each.rows, Packed)]
+        kept = [(table, each.fit) for table, each in few if each.fit is not None]
+        with translated(action), _naming_refusals(), naming_misfits(kept), _abandoned(conn):
+            if careful:
+                self._apply_carefully(conn, advance, ready, chunk)
+            else:
+                self._apply(conn, advance, ready, chunk)
+
+    def _apply(
+        self,
+        conn: Connection,
+        advance: Advance,
+        ready: Prepared,
+        chunk: Chunk | None,
+    ) -> None:
+        healed, asides = self._fate(ready)
+        many = [(table, each) for table, each in ready if isinstance(each.rows, Packed)]
+        with conn.pipeline():
+            self._begin(conn, advance)
+            for table, each in ready:
+                if not isinstance(each.rows, Packed):
+                    send(conn, self._writer(table), each)
+            if not (many or chunk or healed or asides):
                 self._finish(conn, advance)
+                return
+        for table, each in many:
+            send(conn, self._writer(table), each)
+        if chunk is not None:
+            self._write_chunk(conn, chunk, self._packed(chunk.table, chunk.rows))
+            self._record_progress(conn, advance.source, chunk, len(chunk.rows))
+        self._quarantine.record(conn, healed, asides)
+        with conn.pipeline():
+            self._finish(conn, advance)
+        self._quarantine.committed(healed, asides)
+
+    def _apply_carefully(
+        self,
+        conn: Connection,
+        advance: Advance,
+        ready: Prepared,
+        chunk: Chunk | None,
+    ) -> None:
+        self._begin(conn, advance)
+        refused = [
+            (table, replace(each, aside=[*each.aside, *self._sifting(conn, table).changes(each)]))
+            for table, each in ready
+        ]
+        healed, asides = self._fate(refused)
+        if chunk is not None:
+            asides += self._write_chunk_carefully(conn, advance, chunk)
+        self._quarantine.record(conn, healed, asides)
+        self._finish(conn, advance)
+        self._quarantine.committed(healed, asides)
+
+    def _write_chunk_carefully(
+        self, conn: Connection, advance: Advance, chunk: Chunk
+    ) -> list[Aside]:
+        rows = list(chunk.rows) if isinstance(chunk.rows, list) else []
+        seqs = [advance.to_seq] * len(rows)
+        fit, fit_seqs, asides = self._preparation.part_rows(chunk.table, rows, seqs)
+        packed = self._packed(chunk.table, fit)
+        try:
+            with conn.transaction():
+                self._write_chunk(conn, chunk, packed)
+        except ROW_ERRORS:
+            if not chunk.fresh:
+                writer = self._writer(chunk.table)
+                writer.stage(conn, packed)
+                writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
+            asides += self._sifting(conn, chunk.table).rows(fit, fit_seqs)
+        self._record_progress(conn, advance.source, chunk, len(rows) - len(asides))
+        return asides
+
+    def _sifting(self, conn: Connection, table: MappedTable) -> Sifting:
+        return Sifting(conn, self._writer(table), self._quarantine)
+
+    def _fate(self, ready: Prepared) -> tuple[list[tuple[str, Key]], list[Aside]]:
+        """The keys that leave the quarantine, each with its table, and the rows that enter it."""
+        healed = [
+            (table.source.name, key)
+            for table, each in ready
+            if each.suspects
+            for key in self._quarantine.healed(table, each.suspects, each.aside)
+        ]
+        return healed, [aside for _, each in ready for aside in each.aside]
 
     def _begin(self, conn: Connection, advance: Advance) -> None:
         conn.execute(_BEGIN)
@@ -195,63 +212,28 @@ class Applier:
             RawCursor(conn).execute(_BOUNDARY, boundary, prepare=True)
         conn.execute(b"COMMIT")
 
-    def _write_few(self, conn: Connection, table: MappedTable, changes: TableChanges) -> None:
-        writer = self._writer(table)
-        if changes.deletes:
-            writer.delete(conn, changes.deletes)
-        if changes.upserts:
-            writer.upsert(conn, changes.upserts)
-
-    def _write_chunk(self, conn: Connection, source: str, chunk: Chunk) -> None:
+    def _write_chunk(self, conn: Connection, chunk: Chunk, rows: Packed) -> None:
         writer = self._writer(chunk.table)
-        rows = self._packed(chunk)
         if not (chunk.fresh and _copy_fresh(conn, writer, rows)):
             writer.stage(conn, rows)
             if not chunk.fresh:
                 writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
             writer.merge_stage(conn)
-        self._record_progress(conn, source, chunk)
 
-    def _packed(self, chunk: Chunk) -> Packed:
-        if isinstance(chunk.rows, Packed):
-            return chunk.rows
-        packing = self.begin_packing(chunk.table)
-        packing.add(chunk.rows)
+    def _packed(self, table: MappedTable, rows: Packed | Sequence[Row]) -> Packed:
+        if isinstance(rows, Packed):
+            return rows
+        packing = self.begin_packing(table)
+        packing.add(list(rows))
         return packing.end()
 
-    def _record_progress(self, conn: Connection, source: str, chunk: Chunk) -> None:
+    def _record_progress(self, conn: Connection, source: str, chunk: Chunk, copied: int) -> None:
         last_key = None if chunk.last_key is None else dump_key(chunk.last_key)
         state = "live" if chunk.last_key is None else "copying"
         name = chunk.table.source.name
-        cursor = RawCursor(conn).execute(
-            _PROGRESS, (source, name, last_key, Int8(len(chunk.rows)), state)
-        )
+        cursor = RawCursor(conn).execute(_PROGRESS, (source, name, last_key, Int8(copied), state))
         if cursor.rowcount != 1:
             raise TargetRefused(f"the target has no table for {name!r} of source {source!r}")
-
-    def _writer(self, table: MappedTable) -> TableWriter:
-        known = self._writers.get((table.schema, table.name))
-        if known is None or (known.table is not table and known.table != table):
-            known = self._writers[table.schema, table.name] = TableWriter(table)
-        return known
-
-
-class ChunkPacking:
-    """The rows of a chunk on their way to being Packed."""
-
-    def __init__(self, table: MappedTable, packing: Packing) -> None:
-        self._table = table
-        self._packing = packing
-
-    def add(self, rows: list[Row]) -> None:
-        """Pack these rows, too; raises Misfit."""
-        work = [(self._table, TableChanges(rows))]
-        with translated(f"pack rows of {self._table.name}"), _naming_misfits(work):
-            self._packing.add(rows)
-
-    def end(self) -> Packed:
-        """All rows, packed."""
-        return self._packing.end()
 
 
 def _copy_fresh(conn: Connection, writer: TableWriter, rows: Packed) -> bool:
@@ -265,7 +247,7 @@ def _copy_fresh(conn: Connection, writer: TableWriter, rows: Packed) -> bool:
 
 
 @contextmanager
-def _abandoned_on_error(conn: Connection) -> Iterator[None]:
+def _abandoned(conn: Connection) -> Iterator[None]:
     """Roll back what an error or an interrupt leaves open; a connection that cannot is closed."""
     try:
         yield
@@ -279,18 +261,13 @@ def _abandoned_on_error(conn: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _naming_misfits(work: Sequence[tuple[MappedTable, TableChanges]]) -> Iterator[None]:
-    """Raise a Misfit in place of an error that one value has caused."""
+def _naming_refusals() -> Iterator[None]:
+    """Raise a ValueDoesNotFit where the server refuses a row that no dumper minded."""
     try:
         yield
-    except (*MISFIT_ERRORS, psycopg.DataError, psycopg.errors.NotNullViolation) as exc:
-        for table, changes in work:
-            if misfit := find_misfit(table, changes.upserts, changes.deletes):
-                raise misfit from exc
-        raise
-    except psycopg.errors.ProgramLimitExceeded as exc:
-        # A key that is too long for an index entry, or a row too long for a page.
+    except ROW_ERRORS as exc:
         raise ValueDoesNotFit(
             f"a row does not fit: {reason(exc)}",
-            hint="shorten the value in SQLite, quarantine the row, or exclude the table",
+            hint="shorten the value in SQLite, set it aside by on_error = "
+            '"quarantine" in [replication], or exclude the table',
         ) from exc

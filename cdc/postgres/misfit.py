@@ -11,11 +11,16 @@ from cdc.schema import Key, Row, UndecodableText, Value
 _SHOWN: Final = 60
 """Characters of a value that a message shows."""
 
-_NULL_HINT: Final = "give the row a key in SQLite; PostgreSQL has no row without one"
+_OR_ASIDE: Final = 'on_error = "quarantine" in [replication] sets such rows aside'
+
+_NULL_HINT: Final = (
+    f"give the row a key in SQLite; PostgreSQL has no row without one; or {_OR_ASIDE}"
+)
 
 
 class Misfit(ValueDoesNotFit):
-    """A ValueDoesNotFit that says which: `key` is the row's in SQLite, `column` the target's.
+    """A ValueDoesNotFit that says which: `key` is the row's in SQLite, `column` the target's, and
+    `reason` says what is wrong, without the row.
 
     `deleted` is true where the row is gone from SQLite, and its key alone does not fit.
     """
@@ -28,10 +33,12 @@ class Misfit(ValueDoesNotFit):
         self.key = key
         self.column = column.name
         self.deleted = deleted
-        shown = ", ".join(_shorten(part) for part in key)
+        self.reason = (
+            f"{storage_class(value)} {shorten(value)} does not fit column {column.name}"
+            f" ({column.type.sql})"
+        )
         super().__init__(
-            f"{table.schema}.{table.name}, key {shown}: {storage_class(value)} {_shorten(value)}"
-            f" does not fit column {column.name} ({column.type.sql})",
+            f"{table.schema}.{table.name}, key {show_key(key)}: {self.reason}",
             hint=_NULL_HINT if value is None else _hint(table, position),
         )
 
@@ -41,7 +48,8 @@ def _hint(table: MappedTable, position: int) -> str:
     column = source.columns[position].name
     return (
         f"for table {source.name!r}, column {column!r}, set another type in the configuration and"
-        ' run again, which copies the table anew; type = "literal" takes any value'
+        ' run again, which copies the table anew; type = "literal" takes any value,'
+        f" and {_OR_ASIDE}"
     )
 
 
@@ -95,7 +103,13 @@ def storage_class(value: Value) -> str:
             return "BLOB"
 
 
-def _shorten(value: Value) -> str:
+def show_key(key: Key) -> str:
+    """A key for people, its long values cut."""
+    return ", ".join(map(shorten, key))
+
+
+def shorten(value: Value) -> str:
+    """A value for people, with its length where it is cut."""
     part = value[:_SHOWN] if isinstance(value, str | bytes) else value
     text = repr(bytes(part) if isinstance(part, bytes) else part)
     if isinstance(value, str | bytes) and len(value) > _SHOWN:

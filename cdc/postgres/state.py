@@ -1,7 +1,7 @@
 """The schema `cdc` of the target: made, brought up to date, read and written.
 
-The tables are described in `triggers/postgres/state.sql`. The position itself is advanced by
-`cdc.postgres.apply` alone.
+The tables are described in `triggers/postgres/state.sql` and the steps behind it. The position
+itself is advanced by `cdc.postgres.apply` alone.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 1
+VERSION: Final = 2
 
-STEPS: Final[dict[int, str]] = {}
+STEPS: Final[dict[int, str]] = {2: "postgres/step_2.sql"}
 """For each version after the first, the SQL file that leads to it from the one before."""
 
 PRUNE_BATCH: Final = 10_000
@@ -166,6 +166,8 @@ def forget_source(conn: Connection, name: str) -> None:
     with translated(f"forget source {name!r}"), conn.transaction():
         conn.execute("DELETE FROM cdc.captured_table WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.boundary WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.quarantine WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.request WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 
 
@@ -200,8 +202,12 @@ def captured_tables(conn: Connection, source: str | None = None) -> list[Capture
 def restart_copy(
     conn: Connection, source: str, name: str, *, definition: object, since_seq: int
 ) -> None:
-    """Have a table copied again from its first key; its rows stay until the chunks reach them."""
-    with translated(f"restart the copy of {name!r}"):
+    """Have a table copied again from its first key; its rows stay until the chunks reach them.
+
+    Its quarantine is emptied: the copy fills it again with what still does not fit.
+    """
+    with translated(f"restart the copy of {name!r}"), conn.transaction():
+        conn.execute("DELETE FROM cdc.quarantine WHERE source = %s AND name = %s", (source, name))
         found = conn.execute(
             "UPDATE cdc.captured_table SET state = 'copying', definition = %s, since_seq = %s,"
             " last_key = NULL, copied_rows = 0, updated_at = now() WHERE source = %s AND name = %s",
@@ -261,10 +267,9 @@ def _create(conn: Connection) -> None:
     if row is None:  # IF NOT EXISTS would ask for the right to create it even where it exists
         conn.execute("CREATE SCHEMA cdc")
     conn.execute(load_sql("postgres/state.sql").encode())
-    conn.execute(load_sql("postgres/guard.sql").encode())
-    conn.execute(
-        "INSERT INTO cdc.target (id, version) VALUES (gen_random_uuid()::text, %s)", (VERSION,)
-    )
+    conn.execute("INSERT INTO cdc.target (id, version) VALUES (gen_random_uuid()::text, 1)")
+    # A new schema takes the same way as an old one, so that the two cannot differ.
+    _migrate(conn, 1)
 
 
 def _migrate(conn: Connection, version: int) -> None:

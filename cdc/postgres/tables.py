@@ -196,6 +196,11 @@ def _drop(conn: Connection, schema: str, name: str) -> None:
 
 def _forget(conn: Connection, schema: str, name: str) -> None:
     conn.execute(
+        "DELETE FROM cdc.quarantine q USING cdc.captured_table t WHERE t.target_schema = %s"
+        " AND t.target_name = %s AND q.source = t.source AND q.name = t.name",
+        (schema, name),
+    )
+    conn.execute(
         "DELETE FROM cdc.captured_table WHERE target_schema = %s AND target_name = %s",
         (schema, name),
     )

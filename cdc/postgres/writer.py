@@ -41,8 +41,9 @@ _GO_BY_HASH: Final = (
 class TableWriter:
     """Writes rows and deletes keys of one target table, inside the caller's transaction.
 
-    Rows are those of SQLite, whole and in the order of the columns, at most one per key. Values
-    that do not fit raise a Misfit, one of `wire.MISFIT_ERRORS`, or psycopg's DataError.
+    Rows are those of SQLite, whole and in the order of the columns, at most one per key. Packing
+    values that do not fit raises one of `wire.MISFIT_ERRORS` or psycopg's DataError; sending those
+    that only the server notices raises a Misfit or psycopg's DataError.
     """
 
     def __init__(self, table: MappedTable) -> None:
@@ -54,23 +55,26 @@ class TableWriter:
         self._key_packers = [self._packers[i] for i in table.key_at]
         self._compose()
 
-    def upsert(self, conn: Connection, rows: Sequence[Row]) -> None:
-        """Write a few rows over what their keys hold."""
+    def pack(self, rows: Sequence[Row]) -> list[PackedArray]:
+        """Make a few rows, at least one, ready to be written by `upsert`."""
         self._strict.check(rows)
         columns = zip(*self._encoding.rows(rows), strict=True)
-        arrays = [p.pack(column) for p, column in zip(self._packers, columns, strict=True)]
-        RawCursor(conn).execute(self._upsert, arrays, prepare=True)
+        return [p.pack(column) for p, column in zip(self._packers, columns, strict=True)]
 
-    def delete(self, conn: Connection, keys: Sequence[Key]) -> None:
+    def upsert(self, conn: Connection, rows: Sequence[PackedArray]) -> None:
+        """Write a few rows over what their keys hold."""
+        RawCursor(conn).execute(self._upsert, rows, prepare=True)
+
+    def delete(self, conn: Connection, keys: Sequence[PackedArray]) -> None:
         """Delete the rows of some keys, as far as they are there."""
-        RawCursor(conn).execute(self._delete, self.pack_keys(keys), prepare=True)
+        RawCursor(conn).execute(self._delete, keys, prepare=True)
 
     def begin_packing(self) -> Packing:
         """Begin to make rows ready to be sent by `copy` and `stage`; in any thread."""
         return self._packer.begin()
 
     def pack_keys(self, keys: Iterable[Key]) -> list[PackedArray]:
-        """Make keys ready to be deleted."""
+        """Make keys, at least one, ready to be deleted."""
         columns = zip(*self._encoding.keys(list(keys)), strict=True)
         return [p.pack(column) for p, column in zip(self._key_packers, columns, strict=True)]
 

@@ -4,7 +4,7 @@ Nothing may write to either side meanwhile. One table at a time is held in memor
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +15,7 @@ from cdc.mapping.table import MappedTable
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
 from cdc.proof.literals import parse_literal
-from cdc.schema import Row, UndecodableText, Value
+from cdc.schema import Key, Row, UndecodableText, Value
 from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
@@ -32,6 +32,9 @@ Canonical = tuple[str, Any]
 class Comparison:
     """What came out for one table: `rows` in SQLite, and how many keys are not as they should be.
 
+    `quarantined` rows are missing by rights, as are `dropped` ones, which the operator has given
+    up. A key of the quarantine that has a row in the target all the same counts as extra. `stale`
+    are entries whose row is gone from SQLite.
     `examples` name the first few: (what, key, SQLite's row or None, PostgreSQL's row or None).
     """
 
@@ -40,11 +43,24 @@ class Comparison:
     missing: int = 0
     extra: int = 0
     different: int = 0
+    quarantined: int = 0
+    dropped: int = 0
+    stale: int = 0
     examples: list[tuple[str, Any, Any, Any]] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
-        return not (self.missing or self.extra or self.different)
+        return not (self.missing or self.extra or self.different or self.stale)
+
+    def set_aside(self, key: Any, found: tuple[Canonical, ...] | None, *, dropped: bool) -> None:
+        """Count a key of the quarantine, which must not have had a row in the target."""
+        if found is not None:
+            self.extra += 1
+            self.note("extra", key, None, found)
+        elif dropped:
+            self.dropped += 1
+        else:
+            self.quarantined += 1
 
     def note(self, what: str, key: Any, ours: Any, theirs: Any) -> None:
         """Keep an example, as long as there are few."""
@@ -53,10 +69,18 @@ class Comparison:
 
 
 def compare_table(
-    file: SourceFile, source: SourceTable, conn: Connection, target: MappedTable
+    file: SourceFile,
+    source: SourceTable,
+    conn: Connection,
+    target: MappedTable,
+    quarantined: Mapping[Key, bool],
 ) -> Comparison:
-    """Compare every row of a SQLite table with every row of its target."""
+    """Compare every row of a SQLite table with every row of its target.
+
+    `quarantined` are the keys in the quarantine, each with whether it was dropped.
+    """
     result = Comparison(source.name)
+    entries = set(quarantined)
     key, positions = target.key_at, target.positions
     theirs = {tuple(row[i] for i in key): row for row in _target_rows(conn, target)}
     for row in _source_rows(file, source):
@@ -64,13 +88,18 @@ def compare_table(
         canonical = tuple(of_sqlite(row[i]) for i in positions)
         identity = tuple(canonical[i] for i in key)
         found = theirs.pop(identity, None)
-        if found is None:
+        own_key = tuple(row[i] for i in target.source.key)
+        if own_key in quarantined:
+            entries.discard(own_key)
+            result.set_aside(identity, found, dropped=quarantined[own_key])
+        elif found is None:
             result.missing += 1
             result.note("missing", identity, canonical, None)
         elif found != canonical:
             result.different += 1
             result.note("different", identity, canonical, found)
-    result.extra = len(theirs)
+    result.extra += len(theirs)
+    result.stale = len(entries)
     for identity, left in theirs.items():
         result.note("extra", identity, None, left)
     return result

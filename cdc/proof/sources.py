@@ -3,7 +3,7 @@
 from cdc.config import SourceConfig
 from cdc.errors import TargetRefused
 from cdc.pipeline.tables import kept_mapping
-from cdc.postgres import state
+from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Target
 from cdc.proof.rows import Comparison, compare_table
 from cdc.sqlite.captures import captured
@@ -14,6 +14,7 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
     """Compare every captured table of a source with its target, row by row."""
     with target.lease() as conn, SourceFile(source.path) as file:
         known = {table.name: table for table in state.captured_tables(conn, source.name)}
+        entries = quarantine.entries(conn, source.name)
         with file.reading():
             tables = captured(file)
         comparisons = []
@@ -25,5 +26,6 @@ def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
                     f"Table {each.name} of {source.name} has no target of its present shape.",
                     hint="Let cdc run copy it first.",
                 )
-            comparisons.append(compare_table(file, each.source, conn, mapped))
+            aside = {e.key: e.dropped_at is not None for e in entries if e.name == each.name}
+            comparisons.append(compare_table(file, each.source, conn, mapped, aside))
         return comparisons

@@ -52,37 +52,78 @@ def test_made_by_many_at_once(dsn):
 
 def test_a_newer_version_is_refused(conn):
     """A database that a newer cdc has used is left alone, with a word on what to do."""
+    now = state.VERSION
     conn.execute("UPDATE cdc.target SET version = version + 1")
-    with pytest.raises(TargetRefused, match="has version 2; this cdc knows 1") as caught:
+    with pytest.raises(
+        TargetRefused, match=f"has version {now + 1}; this cdc knows {now}"
+    ) as caught:
         state.install(conn)
     assert "upgrade" in caught.value.hint
 
 
 def test_older_versions_are_brought_up_in_steps(conn, monkeypatch, tmp_path):
     """Each step runs once, in order, and all of them in one transaction."""
-    steps = {2: "CREATE TABLE cdc.two ()", 3: "ALTER TABLE cdc.two ADD three int"}
+    now = state.VERSION
+    steps = {now + 1: "CREATE TABLE cdc.two ()", now + 2: "ALTER TABLE cdc.two ADD three int"}
     for version, step in steps.items():
         Path(tmp_path, f"{version}.sql").write_text(step)
     load = state.load_sql
     monkeypatch.setattr(
         state, "load_sql", lambda name: load(name) if "/" in name else (tmp_path / name).read_text()
     )
-    monkeypatch.setattr(state, "VERSION", 3)
-    monkeypatch.setattr(state, "STEPS", {2: "2.sql", 3: "3.sql"})
+    monkeypatch.setattr(state, "VERSION", now + 2)
+    monkeypatch.setattr(state, "STEPS", {step: f"{step}.sql" for step in steps})
     before = state.identity(conn)
-    assert state.install(conn) == state.TargetIdentity(before.id, 3)
+    assert state.install(conn) == state.TargetIdentity(before.id, now + 2)
     assert conn.execute("SELECT count(three) FROM cdc.two").fetchone() == (0,)
+
+
+CATALOGUE = """
+    SELECT c.relname::text, c.relkind::text, a.attname::text,
+        format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attcollation::text,
+        pg_get_expr(d.adbin, d.adrelid), c.reloptions::text
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+    LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE c.relnamespace = 'cdc'::regnamespace
+    UNION ALL
+    SELECT tablename::text, 'index', indexname::text, indexdef, NULL, NULL, NULL, NULL
+    FROM pg_indexes WHERE schemaname = 'cdc'
+    UNION ALL
+    SELECT conrelid::regclass::text, contype::text, conname::text, pg_get_constraintdef(oid),
+        NULL, NULL, NULL, NULL
+    FROM pg_constraint WHERE connamespace = 'cdc'::regnamespace
+    UNION ALL
+    SELECT proname::text, 'function', NULL, pg_get_functiondef(oid), NULL, NULL, NULL, NULL
+    FROM pg_proc WHERE pronamespace = 'cdc'::regnamespace
+    ORDER BY 1, 2, 3, 4
+"""
+
+
+def test_a_migrated_schema_is_a_new_one(target, monkeypatch):
+    """A schema of version 1 that was brought up to date equals one that is made today."""
+    version = state.VERSION
+    with target.lease() as conn:
+        state.install(conn)
+        new = conn.execute(CATALOGUE).fetchall()
+        conn.execute("DROP SCHEMA cdc CASCADE")
+        monkeypatch.setattr(state, "VERSION", 1)
+        state.install(conn)
+        old = conn.execute(CATALOGUE).fetchall()
+        monkeypatch.setattr(state, "VERSION", version)
+        state.install(conn)
+        assert old != new == conn.execute(CATALOGUE).fetchall()
 
 
 def test_a_failing_step_changes_nothing(conn, monkeypatch, tmp_path):
     """A step that fails leaves the version before it."""
     load = state.load_sql
     monkeypatch.setattr(state, "load_sql", lambda name: load(name) if "/" in name else "SELECT 1/0")
-    monkeypatch.setattr(state, "VERSION", 2)
-    monkeypatch.setattr(state, "STEPS", {2: "2.sql"})
+    now = state.VERSION
+    monkeypatch.setattr(state, "VERSION", now + 1)
+    monkeypatch.setattr(state, "STEPS", {now + 1: "failing.sql"})
     with pytest.raises(TargetRefused, match="division by zero"):
         state.install(conn)
-    assert state.identity(conn).version == 1
+    assert conn.execute("SELECT version FROM cdc.target").fetchone() == (now,)
 
 
 def test_somebody_elses_schema(target):

@@ -1,7 +1,8 @@
--- The schema `cdc`: what the target knows about its sources. Version 1.
+-- The schema `cdc`: what the target knows about its sources. Version 1; step_2.sql and those behind
+-- it lead on from here, for a new schema as for an old one.
 --
--- Read and written by cdc/postgres/state.py, which makes the schema itself and runs this file and
--- guard.sql in one transaction.
+-- Read and written by cdc/postgres/state.py, which makes the schema itself and runs this file, the
+-- steps and guard.sql in one transaction.
 -- There are no foreign keys between these tables: cdc's sessions run, where they may, with
 -- session_replication_role = replica, under which neither checks nor cascades happen.
 

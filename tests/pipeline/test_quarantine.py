@@ -1,0 +1,159 @@
+"""Rows that the target cannot hold: set aside whole, and back as soon as they fit."""
+
+import pytest
+
+from cdc.errors import ValueDoesNotFit
+from cdc.postgres import quarantine
+from cdc.postgres.apply import Applier
+
+LONG_KEY = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(3000))
+"""No index entry can hold it, however it is compressed."""
+
+SHELF = """
+    CREATE TABLE things (id INTEGER PRIMARY KEY, price REAL, name TEXT, raw BLOB);
+    CREATE TABLE named (name TEXT PRIMARY KEY, amount INTEGER);
+    INSERT INTO things VALUES (1, 1.5, 'one', x'01');
+    INSERT INTO named VALUES ('one', 1);
+"""
+
+MISFITS = {
+    "text in a REAL column": ("things", (7, "n/a", "x", b"x"), "price"),
+    "a blob in a REAL column": ("things", (7, b"\0\xff", "x", b"x"), "price"),
+    "a zero byte in a text": ("things", (7, 0.5, "a\0b", b"x"), "name"),
+    "a blob in a TEXT column": ("things", (7, 0.5, b"\xff", b"x"), "name"),
+    "text in a BLOB column": ("things", (7, 0.5, "x", "text"), "raw"),
+    "text in an INTEGER column": ("named", ("seven", "7 pieces"), "amount"),
+    "a key that is NULL": ("named", (None, 7), "name"),
+    "a key of another kind": ("named", (b"\xff", 7), "name"),
+    "a key with a zero byte": ("named", ("a\0b", 7), "name"),
+    "a key too long for its index": ("named", (LONG_KEY, 7), None),
+}
+MISFIT = pytest.mark.parametrize("misfit", MISFITS.values(), ids=list(MISFITS))
+INSERT = {
+    "things": "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)",
+    "named": "INSERT OR REPLACE INTO named VALUES (?, ?)",
+}
+
+
+def entries(site):
+    with site.target() as target, target.lease() as conn:
+        return quarantine.entries(conn)
+
+
+TYPES = """
+[sources.tables.things.columns]
+price.type = "double precision"
+name.type = "text"
+raw.type = "bytea"
+
+[sources.tables.named.columns]
+name.type = "text"
+amount.type = "bigint"
+"""
+
+
+@pytest.fixture
+def shelf(site):
+    """Two small tables, and a configuration that sets aside what does not fit."""
+    site.sqlite(SHELF)
+    site.configure(on_error="quarantine", more=TYPES)
+    return site
+
+
+@pytest.fixture(params=["few", "bulk", "first copy", "resync"])
+def write(request, shelf, monkeypatch):
+    """`write(table, *rows)`: the rows are in SQLite and have been read, by one of the ways."""
+    if request.param == "bulk":
+        monkeypatch.setitem(Applier.__init__.__kwdefaults__, "bulk_rows", 1)
+    if request.param != "first copy":
+        shelf.catch_up()
+
+    def perform(table, *rows):
+        if request.param == "resync":
+            assert shelf.cdc("uninstall", "--table", table).code == 0
+        shelf.sqlite(INSERT[table], *rows)
+        shelf.catch_up()
+
+    return perform
+
+
+@MISFIT
+def test_a_row_that_does_not_fit_is_set_aside_whole(shelf, write, misfit):
+    """By whichever way it comes: whole, exact, with its column and reason; the rest arrives."""
+    table, row, column = misfit
+    write(table, row)
+    [entry] = entries(shelf)
+    assert (entry.name, entry.column_name) == (table, column)
+    assert entry.image == row
+    assert entry.key == row[:1]
+    assert entry.reason
+    assert shelf.postgres(f"SELECT count(*) FROM {table}") == [(1,)]
+    shelf.assert_equal()
+
+
+GOOD = {"things": (7, 7.5, "seven", b"7"), "named": ("seven", 7)}
+HELD = [pytest.param(*MISFITS[name], id=name) for name in MISFITS if "a key" not in name]
+
+
+@pytest.mark.parametrize(("table", "row", "_column"), HELD)
+def test_a_key_moves_between_target_and_quarantine(shelf, write, table, row, _column):
+    """A key has its row in the target or in the quarantine, as its last image fits or not."""
+    write(table, GOOD[table])
+    assert entries(shelf) == []
+    for expected, image in [(1, row), (0, GOOD[table]), (1, row)]:
+        write(table, image)
+        assert len(entries(shelf)) == expected
+        shelf.assert_equal()
+    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
+    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
+    shelf.catch_up()
+    assert entries(shelf) == []
+    shelf.assert_equal()
+
+
+@MISFIT
+def test_a_deleted_row_leaves_the_quarantine(shelf, write, misfit):
+    """A delete in SQLite removes the entry, also of a key that the target could never hold."""
+    table, row, _ = misfit
+    write(table, row)
+    assert len(entries(shelf)) == 1
+    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
+    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
+    shelf.catch_up()
+    assert entries(shelf) == []
+    shelf.assert_equal()
+
+
+def test_a_long_key_replaces_nothing(shelf):
+    """Rows that only the server refuses are found one by one; all others of the batch arrive."""
+    shelf.catch_up()
+    rows = [(f"k{i}" if i % 7 else LONG_KEY[i:], i) for i in range(50)]
+    shelf.sqlite(INSERT["named"], *rows)
+    shelf.catch_up()
+    assert len(entries(shelf)) == 8
+    assert shelf.postgres("SELECT count(*) FROM named") == [(43,)]
+    shelf.assert_equal()
+
+
+def test_halting_is_the_default(site):
+    """Without on_error a row that does not fit halts its source, and the message names the way."""
+    site.sqlite(SHELF)
+    site.configure(more=TYPES)
+    site.catch_up()
+    site.sqlite(INSERT["things"], (7, "n/a", "x", b"x"))
+    with pytest.raises(ValueDoesNotFit) as caught:
+        site.catch_up()
+    assert 'on_error = "quarantine"' in caught.value.hint
+    assert entries(site) == []
+
+
+def test_the_quarantine_is_loaded_by_the_next_run(shelf):
+    """Halting again does not keep what was set aside before from healing."""
+    shelf.catch_up()
+    shelf.sqlite(INSERT["things"], (7, "n/a", "x", b"x"))
+    shelf.catch_up()
+    shelf.configure(more=TYPES)
+    shelf.sqlite("UPDATE things SET price = 1.5 WHERE id = 7")
+    shelf.catch_up()
+    assert entries(shelf) == []
+    shelf.assert_equal()
