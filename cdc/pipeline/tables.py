@@ -109,7 +109,12 @@ class TablePreparation:
             )
         else:
             tables.recreate_table(
-                self._conn, name, mapped, definition=made_for, since_seq=self._seq
+                self._conn,
+                name,
+                mapped,
+                definition=made_for,
+                since_seq=self._seq,
+                constraints=capture.source.constraints,
             )
 
 

@@ -23,7 +23,7 @@ def target_identifier(name: str) -> str:
     """
     if name and name not in SYSTEM_COLUMNS and len(_encode(name)) <= MAX_BYTES:
         return name
-    return _with_hash(name, salt=0)
+    return with_hash(name, salt=0)
 
 
 def target_identifiers(names: Sequence[str]) -> tuple[str, ...]:
@@ -42,12 +42,13 @@ def target_identifiers(names: Sequence[str]) -> tuple[str, ...]:
         salt = 0
         while results[i] != name and results[i] in taken:
             salt += 1
-            results[i] = _with_hash(name, salt)
+            results[i] = with_hash(name, salt)
         taken.add(results[i])
     return tuple(results)
 
 
-def _with_hash(name: str, salt: int) -> str:
+def with_hash(name: str, salt: int) -> str:
+    """The name, cut where need be, with a hash of the whole behind it; other salts, others."""
     raw = _encode(name)
     digest = sha256(raw + b"\0" * salt).hexdigest()[:8]
     # errors="ignore" drops the character that the cut went through.

@@ -7,8 +7,10 @@ alone, whatever its name. All of these functions are one transaction each.
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from cdc.constraints import NO_CONSTRAINTS, Constraints
 from cdc.errors import TargetRefused
-from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.table import MappedTable
+from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import MAX_COLUMNS
 from cdc.postgres.state import lock_making
@@ -16,7 +18,13 @@ from cdc.postgres.translate import translated
 
 
 def create_table(
-    conn: Connection, source: str, table: MappedTable, *, definition: object, since_seq: int
+    conn: Connection,
+    source: str,
+    table: MappedTable,
+    *,
+    definition: object,
+    since_seq: int,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> None:
     """Make an empty target table, guarded, with its row in `cdc.captured_table` ('copying').
 
@@ -26,11 +34,24 @@ def create_table(
     with translated(f"create table {_label(table)}"), conn.transaction():
         lock_making(conn)
         _refuse_existing(conn, table)
-        _create(conn, source, table, definition, since_seq)
+        _create(
+            conn,
+            source,
+            table,
+            definition=definition,
+            since_seq=since_seq,
+            constraints=constraints,
+        )
 
 
 def recreate_table(
-    conn: Connection, source: str, table: MappedTable, *, definition: object, since_seq: int
+    conn: Connection,
+    source: str,
+    table: MappedTable,
+    *,
+    definition: object,
+    since_seq: int,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> None:
     """Make a target table of ours anew and empty, because its mapping has changed.
 
@@ -42,7 +63,14 @@ def recreate_table(
         for schema, name in _targets(conn, source, table.source.name):
             _drop(conn, schema, name)
         _refuse_existing(conn, table)
-        _create(conn, source, table, definition, since_seq)
+        _create(
+            conn,
+            source,
+            table,
+            definition=definition,
+            since_seq=since_seq,
+            constraints=constraints,
+        )
 
 
 def drop_table(conn: Connection, source: str, name: str) -> None:
@@ -112,7 +140,13 @@ def release_table(conn: Connection, source: str, name: str) -> None:
 
 
 def _create(
-    conn: Connection, source: str, table: MappedTable, definition: object, since_seq: int
+    conn: Connection,
+    source: str,
+    table: MappedTable,
+    *,
+    definition: object,
+    since_seq: int,
+    constraints: Constraints,
 ) -> None:
     if len(table.columns) > MAX_COLUMNS:
         raise TargetRefused(
@@ -121,30 +155,15 @@ def _create(
             hint="exclude the table, or split it before the migration",
         )
     _ensure_schema(conn, table.schema)
-    conn.execute(_definition(table).as_bytes(conn))
+    made = ddl.design(table, constraints)
+    for statement in (made.create, *made.comments):
+        conn.execute(statement.encode())
     conn.execute("SELECT cdc.protect(%s::regclass)", (_qualified(conn, table.schema, table.name),))
     conn.execute(
         "INSERT INTO cdc.captured_table"
         " (source, name, target_schema, target_name, definition, since_seq)"
         " VALUES (%s, %s, %s, %s, %s, %s)",
         (source, table.source.name, table.schema, table.name, Jsonb(definition), since_seq),
-    )
-
-
-def _definition(table: MappedTable) -> sql.Composed:
-    columns = [_column(column, column.source in table.key) for column in table.columns]
-    key = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.key_columns)
-    return sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))").format(
-        sql.Identifier(table.schema, table.name), sql.SQL(", ").join(columns), key
-    )
-
-
-def _column(column: TargetColumn, in_key: bool) -> sql.Composed:
-    # "C" is SQLite's BINARY order: a range in key order means the same rows on both sides.
-    collation = ' COLLATE "C"' if in_key and column.type.wire == "text" else ""
-    return sql.SQL("{} {}").format(
-        sql.Identifier(column.name),
-        sql.SQL(column.type.sql + collation),  # a constant of cdc.mapping.types
     )
 
 

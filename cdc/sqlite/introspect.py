@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cdc.constraints import NO_CONSTRAINTS, Constraints
 from cdc.errors import CaptureRefused
 from cdc.schema import Affinity, Column, Table
 from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.constraints import constraints
 from cdc.sqlite.ddl import index_definition
 from cdc.sqlite.names import is_own, quote
 
@@ -60,6 +62,7 @@ class SourceTable:
     unique_sets: tuple[UniqueSet, ...]
     rowid: str | None
     children: tuple[Child, ...] = ()
+    constraints: Constraints = NO_CONSTRAINTS
 
     @property
     def name(self) -> str:
@@ -131,7 +134,8 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
     table = Table(name, columns, key, rowid_key, integer_key or rowid_key, bool(without_rowid))
     _refuse_foreign_collations(file, table, set(key_collations.values()))
     unique_sets = tuple(_unique_sets(file, table, [index for index, _ in indexes], primary, rowid))
-    return SourceTable(table, unique_sets, rowid, tuple(_children(file, table, unique_sets)))
+    children = tuple(_children(file, table, unique_sets))
+    return SourceTable(table, unique_sets, rowid, children, constraints(file, name))
 
 
 def _rowid_name(columns: list[str]) -> str | None:

@@ -20,3 +20,16 @@ def quote(name: str) -> str:
 def is_own(name: str) -> bool:
     """Whether an object of a schema is ours; SQLite's names are case-insensitive."""
     return name.lower().startswith(OWN_PREFIX)
+
+
+def unquote(name: str) -> str:
+    """The name that a piece of SQL stands for, in any of the four ways that SQLite quotes.
+
+    >>> [unquote(text) for text in ("plain", '"we""ird"', "[a b]", "`c`", "'d'")]
+    ['plain', 'we"ird', 'a b', 'c', 'd']
+    """
+    if name[:1] == "[":
+        return name[1:-1]
+    if name[:1] in ('"', "`", "'"):
+        return name[1:-1].replace(name[0] * 2, name[0])
+    return name
