@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cdc import __version__
-from cdc.cli import demo, init, install, lag, run, status, uninstall
+from cdc.cli import demo, init, install, lag, plan, run, status, uninstall
 from cdc.cli.output import ERRORS, tell_error
 from cdc.errors import CdcError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     " 3 a database could not be used, or an outcome is in doubt.",
 )
 app.command("init")(init.init)
+app.command("plan")(plan.plan)
 app.command("install")(install.install)
 app.command("uninstall")(uninstall.uninstall)
 app.command("run")(run.run)

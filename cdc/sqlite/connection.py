@@ -70,11 +70,15 @@ def check_is_file(path: Path) -> None:
 
 
 class SourceFile:
-    """One open SQLite file. For one thread at a time."""
+    """One open SQLite file. For one thread at a time.
 
-    def __init__(self, path: Path) -> None:
+    With `only_look` nothing can be written to it, and nothing stays beside it that was not there.
+    """
+
+    def __init__(self, path: Path, *, only_look: bool = False) -> None:
         check_is_file(path)
         self.path = path
+        self._only_look = only_look
         self._patient_until = 0.0
         with translated(path):
             # Never CREATE: a missing file must stay missing, not become an empty database.
@@ -93,12 +97,18 @@ class SourceFile:
     def _configure(self) -> None:
         connection = self._connection
         connection.set_busy_handler(self._wait_to_read)
-        # Neither closing nor committing may make us checkpoint the legacy system's WAL.
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        # Neither closing nor committing may make us checkpoint the legacy system's WAL. Where there
+        # is none, the one that our reading makes is to go again, as closing alone would see to.
+        has_wal = self.path.with_name(f"{self.path.name}-wal").exists()
+        connection.config(
+            apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(has_wal or not self._only_look)
+        )
         connection.wal_autocheckpoint(0)
+        if self._only_look:
+            connection.execute("PRAGMA query_only = ON")
         # The first statement that reads is the one that finds out whether this is a database.
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        if connection.readonly("main"):
+        if connection.readonly("main") and not self._only_look:
             raise apsw.ReadOnlyError("the file is read-only for this user")
 
     def close(self) -> None:

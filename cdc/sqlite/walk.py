@@ -1,5 +1,6 @@
 """Walking a table from one end to the other in stretches, each of one short read transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cdc.schema import Row
@@ -25,7 +26,11 @@ class Stretch:
 
 
 class TableWalk:
-    """Reads one table of an open file, captured or not, in its chunk order or in another."""
+    """Reads one table of an open file, captured or not, in its chunk order or in another.
+
+    The rows have the table's columns, or the values of `expressions`: SQL in which `_cdc_t` is the
+    table.
+    """
 
     def __init__(
         self,
@@ -34,6 +39,7 @@ class TableWalk:
         *,
         order: ChunkOrder | None = None,
         backwards: bool = False,
+        expressions: Sequence[str] | None = None,
     ) -> None:
         self._file = file
         self.order = order or chunk_order(source)
@@ -42,9 +48,12 @@ class TableWalk:
             f"_cdc_t.{c.name}" if table.rowid_key and i == 0 else f"_cdc_t.{quote(c.name)}"
             for i, c in enumerate(table.columns)
         ]
-        # A table walked by a rowid that is none of its columns carries it in front.
-        self._extra = 0 if self.order.by_key or source.rowid is None else 1
-        self._columns = [*self.order.terms, *own] if self._extra else own
+        # Rows that do not hold their own place carry it in front, as do those of a table walked by
+        # a rowid that is none of its columns.
+        has_place = expressions is None and (self.order.by_key or source.rowid is None)
+        self._extra = 0 if has_place else len(self.order.terms)
+        own = own if expressions is None else [*expressions]
+        self._columns = own if has_place else [*self.order.terms, *own]
         self._key = table.key
         self._rowid = source.rowid
         self._order_by = self.order.order_by(descending=backwards)
@@ -70,7 +79,7 @@ class TableWalk:
         return [row[self._extra :] for row in rows] if self._extra else rows
 
     def _place(self, row: Row) -> Row:
-        return row[:1] if self._extra else tuple(row[i] for i in self._key)
+        return row[: self._extra] if self._extra else tuple(row[i] for i in self._key)
 
     def estimated_rows(self) -> int | None:
         """At most how many rows the table has, going by its rowids; None where it has none.

@@ -11,7 +11,7 @@ from tests.cli.conftest import STAFF
 from tests.support.proxy import Proxy
 from tests.support.sites import Site
 
-ALL = ("run", "install", "uninstall", "status", "lag")
+ALL = ("plan", "run", "install", "uninstall", "status", "lag")
 
 
 def test_missing_file(shop, refused):

@@ -1,0 +1,146 @@
+"""The plan for people: calm where all is well, precise where it is not."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich.text import Text
+
+from cdc.cli.output import DATA, tell
+from cdc.cli.plan_words import number, seen, shown_value
+from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
+from cdc.sqlite.blindspots import ends_statements
+
+_HEADERS: Final = ("column", "in SQLite", "in PostgreSQL", "what is there")
+_KINDS: Final = {"view": "a view", "virtual": "a virtual table", "shadow": "its shadow table"}
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the report to standard output, and what it rests on to standard error."""
+    for source in plan.sources:
+        _print_source(source)
+    _print_effects()
+    if plan.unasked:
+        tell(f"PostgreSQL was not asked, so tables in the way are not seen: {plan.unasked}")
+    _print_verdict(plan)
+
+
+def _print_source(source: SourcePlan) -> None:
+    _line(f"{source.name}  {source.path}", style="bold")
+    for problem in source.problems:
+        _print_problem(problem)
+    for table in source.tables:
+        _print_table(table)
+    for words in _left_behind(source):
+        _line(f"  {words}")
+    DATA.print()
+
+
+def _print_table(plan: TablePlan) -> None:
+    table = plan.source.table
+    key = ", ".join(column.name for column in table.key_columns)
+    known_by = f"no key, told apart by {key}" if table.rowid_key else f"key {key}"
+    copied = "; its target is there already" if plan.kept else ""
+    DATA.print()
+    _line(
+        f"  {plan.name} → {plan.mapped.schema}.{plan.mapped.name}"
+        f"  {number(plan.survey.rows, 'row')}, {known_by}{copied}",
+        style="cyan",
+    )
+    _print_columns(plan.columns())
+    for problem in plan.problems:
+        _print_problem(problem)
+    if table.rowid_key:
+        _line("    VACUUM may renumber its rows; then it is copied again. A PRIMARY KEY helps.")
+
+
+def _print_columns(columns: Iterable[ColumnPlan]) -> None:
+    rows = [[Text(header, style="dim") for header in _HEADERS]]
+    rows += [
+        [
+            Text(column.source.name),
+            Text(column.source.declared or "-"),
+            _target(column),
+            Text(seen(column.profile)),
+        ]
+        for column in columns
+    ]
+    widths = [max(cell.cell_len for cell in cells) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        # Not a table of rich: that folds its cells where output goes to a file.
+        line = Text("    ")
+        for cell, width in zip(row, widths, strict=True):
+            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        DATA.print(line)
+
+
+def _target(column: ColumnPlan) -> Text:
+    if column.target is None:
+        return Text("left out")
+    name = column.target.name
+    renamed = "" if name == column.source.name else f" {name}"
+    if not column.misfits.count:
+        return Text(f"{column.target.type.name}{renamed}")
+    return Text(f"{column.target.type.name}{renamed} ✗ {column.misfits.count:,}", style="red")
+
+
+def _print_problem(problem: Problem) -> None:
+    if problem.set_aside:
+        _line(f"    ! {problem.text} Such rows go to quarantine.", style="yellow")
+    else:
+        _line(f"    ✗ {problem.text}", style="red")
+    for example in problem.examples:
+        key = ", ".join(map(shown_value, example.key))
+        _line(f"        key {key}: {shown_value(example.value)}: {example.reason}")
+    if problem.advice:
+        _line(f"      → {problem.advice}")
+    for line in problem.lines:
+        _line(f"          {line}")
+
+
+def _left_behind(source: SourcePlan) -> Iterator[str]:
+    """What of the file does not reach PostgreSQL."""
+    if source.left_out:
+        yield f"Excluded by the configuration: {', '.join(source.left_out)}."
+    for name, kind in source.uncaptured:
+        yield f"{name} is {_KINDS[kind]} and is not captured."
+    for trigger in source.triggers:
+        yield f"Trigger {trigger.name} on {trigger.table} stays in SQLite; what it writes crosses."
+        if ends_statements(trigger.sql):
+            yield (
+                "  It can end a statement before the capture has seen the row, by RAISE(IGNORE),"
+                " RAISE(FAIL) or OR FAIL: docs/capture.md says when that hides a change."
+            )
+
+
+def _print_effects() -> None:
+    _line("What the application can notice once its tables are captured", style="bold")
+    for words in (
+        "ALTER TABLE … DROP COLUMN fails; `cdc uninstall --table T` clears the way.",
+        "total_changes() counts the rows that the capture writes; the file grows with each write.",
+        "Each write takes some microseconds longer. docs/capture.md has the whole list.",
+    ):
+        _line(f"  {words}")
+    DATA.print()
+
+
+def _print_verdict(plan: Plan) -> None:
+    problems = len(plan.problems)
+    rows = sum(table.survey.rows for source in plan.sources for table in source.tables)
+    tables = sum(len(source.tables) for source in plan.sources)
+    if problems:
+        _line(f"{number(problems, 'problem')}: each is marked ✗ above.", style="bold red")
+    elif plan.set_aside:
+        _line(
+            "Nothing stops the run, but rows go to quarantine: each reason is marked ! above.",
+            style="bold yellow",
+        )
+    else:
+        _line(
+            f"All fits: {number(tables, 'table')}, {number(rows, 'row')}. Next: cdc run",
+            style="bold green",
+        )
+
+
+def _line(words: str, style: str = "") -> None:
+    DATA.print(words, markup=False, style=style)

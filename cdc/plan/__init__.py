@@ -1,0 +1,1 @@
+"""What a migration will be, told before anything is written."""

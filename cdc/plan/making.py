@@ -1,0 +1,173 @@
+"""Making the plan: every file is opened, looked through and closed again; nothing is written."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cdc.config import Config, SourceConfig
+from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
+from cdc.pipeline.tables import TableMapper, check_overrides
+from cdc.plan import advice
+from cdc.plan.plan import Problem, SourcePlan, TablePlan
+from cdc.plan.survey import Advance, survey
+from cdc.plan.target import KnownTarget
+from cdc.sqlite import constraints, introspect, surroundings
+from cdc.sqlite.captures import Captured, captured
+from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.rehearsal import refusals
+
+Watch = Callable[[str, str], Advance]
+"""Hears which table of which source is looked at next; what it returns hears of the rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the plan is about: one source or all, one table of each or all."""
+
+    source: str | None = None
+    table: str | None = None
+
+    def sources(self, config: Config) -> tuple[SourceConfig, ...]:
+        """The sources meant. Raises ConfigError where there is none of that name."""
+        return config.sources if self.source is None else (config.source(self.source),)
+
+    def has(self, table: str) -> bool:
+        """Whether a table is meant; SQLite's names are case-insensitive."""
+        return self.table is None or self.table.lower() == table.lower()
+
+
+def make_plans(
+    config: Config, selection: Selection, known: KnownTarget, watch: Watch
+) -> list[SourcePlan]:
+    """The plan of each source that is meant.
+
+    Raises what keeps a file from being read at all, and ConfigError for a table that is not there.
+    """
+    sources = selection.sources(config)
+    plans = [_SourcePlanning(config, each, selection, known, watch).make() for each in sources]
+    if selection.table is not None and not any(plan.names for plan in plans):
+        raise ConfigError(
+            f"No source has a captured table {selection.table!r}.",
+            hint="See `cdc plan` without --table for those that there are.",
+        )
+    _note_shared_targets(plans)
+    return plans
+
+
+def _note_shared_targets(plans: list[SourcePlan]) -> None:
+    """Two tables that become one, as a problem of the second."""
+    first: dict[tuple[str, str], str] = {}
+    for source in plans:
+        for table in source.tables:
+            label = f"table {table.name} of source {source.name}"
+            target = (table.mapped.schema, table.mapped.name)
+            if (other := first.setdefault(target, label)) != label:
+                table.problems.append(
+                    Problem(
+                        f"{'.'.join(target)} is the target of {other} already.",
+                        "Give one of the sources another schema in the configuration.",
+                        table=table.name,
+                    )
+                )
+
+
+class _SourcePlanning:
+    """Makes the plan of one source."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: SourceConfig,
+        selection: Selection,
+        known: KnownTarget,
+        watch: Watch,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._selection = selection
+        self._known = known
+        self._watch = watch
+        self._schema = config.target_schema(source)
+        self._lock_bound = config.replication.lock_bound_ms / 1000
+        self._plan = SourcePlan(source.name, str(source.path))
+
+    def make(self) -> SourcePlan:
+        path = self._source.path
+        check_is_file(path)
+        surroundings.check_owner(path)
+        with SourceFile(path, only_look=True) as file:
+            self._check_surroundings(file)
+            self._note_schema(file)
+            tables = self._capturable(file)
+            with file.reading():
+                captures = {each.name: each for each in captured(file)}
+            for table in tables:
+                self._add(file, table, captures.get(table.name))
+        return self._plan
+
+    def _check_surroundings(self, file: SourceFile) -> None:
+        """What keeps the daemon from starting."""
+        try:
+            surroundings.check_disk(file.path, self._config.replication.min_free_disk_mb)
+            with file.reading():
+                surroundings.check_file_system(file)
+        except SourceUnavailable as error:
+            self._plan.problems.append(advice.of_error(error))
+
+    def _note_schema(self, file: SourceFile) -> None:
+        """What there is, and what of it is left behind."""
+        plan = self._plan
+        with file.reading():
+            names = introspect.table_names(file)
+            plan.uncaptured = introspect.uncaptured(file)
+            plan.triggers = constraints.application_triggers(file)
+        check_overrides(self._source, [name for name in names if self._source.captures(name)])
+        plan.left_out = [name for name in names if not self._source.captures(name)]
+        plan.names = [
+            name for name in names if self._source.captures(name) and self._selection.has(name)
+        ]
+
+    def _capturable(self, file: SourceFile) -> list[SourceTable]:
+        """The tables that can be captured; why the others cannot is noted."""
+        refused = refusals(file, self._plan.names)
+        tables = []
+        for name in self._plan.names:
+            try:
+                if name in refused:
+                    raise refused[name]
+                with file.reading():
+                    tables.append(introspect.source_table(file, name))
+            except CaptureRefused as error:
+                self._plan.problems.append(advice.of_error(error, name))
+        return tables
+
+    def _add(self, file: SourceFile, table: SourceTable, capture: Captured | None) -> None:
+        """Plan one table: its mapping, and what its rows say to that."""
+        existing = self._known.ours.get((self._source.name, table.name))
+        mapper = TableMapper(file, self._source, self._schema)
+        try:
+            mapped, kept = mapper.mapping(table, capture, existing)
+        except TargetRefused as error:
+            self._plan.problems.append(advice.of_error(error, table.name))
+            return
+        found = survey(
+            file,
+            table,
+            mapped,
+            lock_bound_seconds=self._lock_bound,
+            advance=self._watch(self._source.name, table.name),
+        )
+        plan = TablePlan(table, mapped, found, kept=kept)
+        takes_all = self._config.replication.on_error == "quarantine"
+        plan.problems += advice.of_table(plan, takes_all=takes_all)
+        plan.problems += self._of_target(plan)
+        self._plan.tables.append(plan)
+
+    def _of_target(self, plan: TablePlan) -> Iterator[Problem]:
+        mapped = plan.mapped
+        if self._known.is_foreign(mapped.schema, mapped.name):
+            yield Problem(
+                f"{mapped.schema}.{mapped.name} exists in PostgreSQL, and cdc did not make it.",
+                "Rename or drop it, or choose another schema for this source.",
+                table=plan.name,
+            )

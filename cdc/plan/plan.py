@@ -1,0 +1,116 @@
+"""The plan of a migration, as values: what each table becomes, and what would be refused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.plan.fit import Example, Misfits
+from cdc.plan.profile import ColumnProfile
+from cdc.plan.survey import TableSurvey
+from cdc.schema import Column
+from cdc.sqlite.constraints import Trigger
+from cdc.sqlite.introspect import SourceTable
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What `cdc run` would refuse under this configuration, and what to do about it.
+
+    `set_aside` says that it would not stop, but put the rows into quarantine. `lines` are for the
+    configuration, right behind the `[[sources]]` of the source; `examples` are the first values
+    that it is about.
+    """
+
+    text: str
+    advice: str = ""
+    lines: tuple[str, ...] = ()
+    table: str | None = None
+    column: str | None = None
+    examples: tuple[Example, ...] = ()
+    set_aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnPlan:
+    """One column of a table: what it holds and what it becomes; `target` None where left out."""
+
+    source: Column
+    target: TargetColumn | None
+    profile: ColumnProfile
+    misfits: Misfits
+    in_key: bool
+
+
+@dataclass(slots=True)
+class TablePlan:
+    """One captured table. `kept` says that its target is there already, and stays as it is."""
+
+    source: SourceTable
+    mapped: MappedTable
+    survey: TableSurvey
+    kept: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def columns(self) -> Iterator[ColumnPlan]:
+        """Every column of the source, in its order."""
+        targets = {target.source: i for i, target in enumerate(self.mapped.columns)}
+        for i, column in enumerate(self.source.table.columns):
+            at = targets.get(i)
+            yield ColumnPlan(
+                column,
+                None if at is None else self.mapped.columns[at],
+                self.survey.columns[i],
+                Misfits() if at is None else self.survey.fits[at].misfits,
+                in_key=i in self.source.table.key,
+            )
+
+
+@dataclass(slots=True)
+class SourcePlan:
+    """One SQLite file.
+
+    `names` are the tables to capture, `left_out` those that the configuration excludes, and
+    `tables` the plans of those that can be captured. `uncaptured` pairs the name of what cannot be
+    with its kind: virtual, shadow or view.
+    """
+
+    name: str
+    path: str
+    names: list[str] = field(default_factory=list)
+    tables: list[TablePlan] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    uncaptured: list[tuple[str, str]] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def all_problems(self) -> Iterator[Problem]:
+        """Those of the file, then those of its tables."""
+        yield from self.problems
+        for table in self.tables:
+            yield from table.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All sources. `unasked` says why PostgreSQL was not asked, "" where it was."""
+
+    sources: list[SourcePlan]
+    unasked: str
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What would be refused."""
+        return [problem for problem in self._all() if not problem.set_aside]
+
+    @property
+    def set_aside(self) -> list[Problem]:
+        """What would go to quarantine."""
+        return [problem for problem in self._all() if problem.set_aside]
+
+    def _all(self) -> Iterator[Problem]:
+        for source in self.sources:
+            yield from source.all_problems()
