@@ -13,11 +13,12 @@ from cdc.cli.options import (
     open_target,
 )
 from cdc.cli.output import ERRORS, put_json
+from cdc.cli.plan_ddl import print_ddl
 from cdc.cli.plan_json import as_json
 from cdc.cli.plan_progress import PlanProgress
 from cdc.cli.plan_report import print_plan
 from cdc.config import Config
-from cdc.errors import TargetError
+from cdc.errors import ConfigError, TargetError
 from cdc.plan.making import Selection, make_plans
 from cdc.plan.plan import Plan
 from cdc.plan.target import KnownTarget, ask
@@ -30,6 +31,9 @@ def plan(
         str | None, typer.Option("--table", metavar="T", help="This table only.")
     ] = None,
     json: JsonOption = False,
+    ddl: Annotated[
+        bool, typer.Option("--ddl", help="Print the SQL that makes the target tables.")
+    ] = False,
 ) -> None:
     """Say what each column becomes, which values would not fit, and what is left behind.
 
@@ -37,6 +41,8 @@ def plan(
     either side; PostgreSQL need not be there yet. Exit code 1 when `cdc run` would refuse something
     under this configuration.
     """
+    if json and ddl:
+        raise ConfigError("--json and --ddl ask for two kinds of output: give one of them.")
     loaded = load_config(config)
     selection = Selection(source, table)
     known, unasked = _ask(loaded, selection)
@@ -45,6 +51,8 @@ def plan(
     made = Plan(sources, unasked)
     if json:
         put_json(as_json(made))
+    elif ddl:
+        print_ddl(made)
     else:
         print_plan(made)
     raise typer.Exit(1 if made.problems else 0)

@@ -5,6 +5,7 @@ from typing import Any
 from cdc.cli.plan_words import shown_value
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
 from cdc.plan.profile import ColumnProfile
+from cdc.plan.relations import ForeignKeyPlan
 from cdc.schema import Key
 from cdc.sqlite.blindspots import ends_statements
 
@@ -79,6 +80,12 @@ def _table(table: TablePlan) -> dict[str, Any]:
         "key_is_rowid": source.rowid_key,
         "copied": table.kept,
         "columns": [_column(column) for column in table.columns()],
+        "indexes": [index.source for index in table.design.indexes],
+        "foreign_keys": [_foreign_key(each) for each in table.foreign_keys],
+        "not_carried_over": [
+            {"what": each.what, "text": each.text, "reason": each.reason}
+            for each in table.design.untranslated
+        ],
     }
 
 
@@ -96,6 +103,19 @@ def _column(column: ColumnPlan) -> dict[str, Any]:
             {"key": key(each.key), "value": shown_value(each.value), "reason": each.reason}
             for each in column.misfits.examples
         ],
+    }
+
+
+def _foreign_key(plan: ForeignKeyPlan) -> dict[str, Any]:
+    orphans = plan.orphans
+    return {
+        "columns": list(plan.key.columns),
+        "parent": plan.key.parent,
+        "parent_columns": list(plan.referred),
+        "carried_over": plan.design is not None,
+        "reason": plan.reason,
+        "orphans": None if orphans is None else orphans.count,
+        "examples": [] if orphans is None else [key(each) for each in orphans.examples],
     }
 
 

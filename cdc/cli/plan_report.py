@@ -9,6 +9,7 @@ from cdc.cli.output import DATA, tell
 from cdc.cli.plan_words import number, seen, shown_value
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
 from cdc.sqlite.blindspots import ends_statements
+from cdc.sqlite.orphans import Orphans
 
 _HEADERS: Final = ("column", "in SQLite", "in PostgreSQL", "what is there")
 _KINDS: Final = {"view": "a view", "virtual": "a virtual table", "shadow": "its shadow table"}
@@ -49,6 +50,7 @@ def _print_table(plan: TablePlan) -> None:
     _print_columns(plan.columns())
     for problem in plan.problems:
         _print_problem(problem)
+    _print_constraints(plan)
     if table.rowid_key:
         _line("    VACUUM may renumber its rows; then it is copied again. A PRIMARY KEY helps.")
 
@@ -72,6 +74,36 @@ def _print_columns(columns: Iterable[ColumnPlan]) -> None:
             line.append_text(cell).append(" " * (width - cell.cell_len + 2))
         line.rstrip()
         DATA.print(line)
+
+
+def _print_constraints(plan: TablePlan) -> None:
+    """What of the table's schema crosses, and what does not."""
+    if plan.design.indexes:
+        names = "; ".join(
+            f"unique {index.source}" if index.unique else index.source
+            for index in plan.design.indexes
+        )
+        _line(f"    Indexes: {names}.")
+    for key in plan.foreign_keys:
+        if key.orphans is not None and key.orphans.count:
+            _print_orphans(f"Foreign key {key}", key.orphans)
+        elif key.design is not None:
+            _line(f"    Foreign key {key}: no orphans.")
+    left_out = list(plan.left_out())
+    if left_out:
+        _line("    Not carried over:")
+    for words in left_out:
+        _line(f"      {words}")
+
+
+def _print_orphans(key: str, orphans: Orphans) -> None:
+    rows = "row refers" if orphans.count == 1 else "rows refer"
+    examples = "; ".join(", ".join(map(shown_value, each)) for each in orphans.examples)
+    _line(
+        f"    ! {key}: {orphans.count:,} {rows} to nothing, such as key {examples}. They are copied"
+        " as they are, and the foreign key is not validated until they are mended.",
+        style="yellow",
+    )
 
 
 def _target(column: ColumnPlan) -> Text:

@@ -1,15 +1,19 @@
 """Making the plan: every file is opened, looked through and closed again; nothing is written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cdc.config import Config, SourceConfig
+from cdc.constraints import folded
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
+from cdc.mapping.table import MappedTable
 from cdc.pipeline.tables import TableMapper, check_overrides
 from cdc.plan import advice
 from cdc.plan.plan import Problem, SourcePlan, TablePlan
+from cdc.plan.relations import Relations
 from cdc.plan.survey import Advance, survey
 from cdc.plan.target import KnownTarget
+from cdc.postgres.ddl import design
 from cdc.sqlite import constraints, introspect, surroundings
 from cdc.sqlite.captures import Captured, captured
 from cdc.sqlite.connection import SourceFile, check_is_file
@@ -103,6 +107,7 @@ class _SourcePlanning:
                 captures = {each.name: each for each in captured(file)}
             for table in tables:
                 self._add(file, table, captures.get(table.name))
+            self._add_foreign_keys(file, captures)
         return self._plan
 
     def _check_surroundings(self, file: SourceFile) -> None:
@@ -143,10 +148,8 @@ class _SourcePlanning:
 
     def _add(self, file: SourceFile, table: SourceTable, capture: Captured | None) -> None:
         """Plan one table: its mapping, and what its rows say to that."""
-        existing = self._known.ours.get((self._source.name, table.name))
-        mapper = TableMapper(file, self._source, self._schema)
         try:
-            mapped, kept = mapper.mapping(table, capture, existing)
+            mapped, kept = self._mapping(file, table, capture)
         except TargetRefused as error:
             self._plan.problems.append(advice.of_error(error, table.name))
             return
@@ -157,11 +160,48 @@ class _SourcePlanning:
             lock_bound_seconds=self._lock_bound,
             advance=self._watch(self._source.name, table.name),
         )
-        plan = TablePlan(table, mapped, found, kept=kept)
+        plan = TablePlan(table, mapped, found, design(mapped, table.constraints), kept=kept)
         takes_all = self._config.replication.on_error == "quarantine"
         plan.problems += advice.of_table(plan, takes_all=takes_all)
         plan.problems += self._of_target(plan)
         self._plan.tables.append(plan)
+
+    def _mapping(
+        self, file: SourceFile, table: SourceTable, capture: Captured | None
+    ) -> tuple[MappedTable, bool]:
+        existing = self._known.ours.get((self._source.name, table.name))
+        mapper = TableMapper(file, self._source, self._schema)
+        return mapper.mapping(table, capture, existing)
+
+    def _add_foreign_keys(self, file: SourceFile, captures: Mapping[str, Captured]) -> None:
+        """Look for orphans, once it is known which tables get a target."""
+        with file.reading():
+            names = {folded(name): name for name in introspect.table_names(file)}
+        mapped = {folded(plan.name): plan.mapped for plan in self._plan.tables}
+        parents: dict[str, SourceTable | None] = dict.fromkeys(names)
+        referred = {
+            folded(key.parent)
+            for plan in self._plan.tables
+            for key in plan.source.constraints.foreign_keys
+        }
+        for parent in sorted(referred & names.keys()):
+            try:
+                with file.reading():
+                    table = introspect.source_table(file, names[parent])
+                parents[parent] = table
+                # A table that --table leaves out is captured all the same.
+                if parent not in mapped and self._source.captures(table.name):
+                    mapped[parent], _ = self._mapping(file, table, captures.get(table.name))
+            except (CaptureRefused, TargetRefused):
+                continue  # a problem of that table, told there
+        relations = Relations(file, parents, mapped)
+        for plan in self._plan.tables:
+            advance = self._watch(self._source.name, f"{plan.name}, foreign keys")
+            plan.foreign_keys += relations.of_table(
+                plan.source,
+                lock_bound_seconds=self._lock_bound,
+                advance=lambda seen, advance=advance: advance(seen, None),  # type: ignore[misc]
+            )
 
     def _of_target(self, plan: TablePlan) -> Iterator[Problem]:
         mapped = plan.mapped

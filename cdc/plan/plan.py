@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.plan.fit import Example, Misfits
 from cdc.plan.profile import ColumnProfile
+from cdc.plan.relations import ForeignKeyPlan
 from cdc.plan.survey import TableSurvey
+from cdc.postgres import ddl
+from cdc.postgres.ddl import TableDesign
 from cdc.schema import Column
 from cdc.sqlite.constraints import Trigger
 from cdc.sqlite.introspect import SourceTable
@@ -43,17 +46,28 @@ class ColumnPlan:
 
 @dataclass(slots=True)
 class TablePlan:
-    """One captured table. `kept` says that its target is there already, and stays as it is."""
+    """One captured table. `kept` says that its target is there already, and stays as it is;
+    `design` is the DDL of a new one, with what of the source it cannot say.
+    """
 
     source: SourceTable
     mapped: MappedTable
     survey: TableSurvey
+    design: TableDesign
     kept: bool = False
+    foreign_keys: list[ForeignKeyPlan] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         return self.source.name
+
+    def left_out(self) -> Iterator[str]:
+        """What of the table's schema PostgreSQL does not get, and why."""
+        yield from map(str, self.design.untranslated)
+        for each in self.foreign_keys:
+            if each.design is None:
+                yield f"foreign key {each}: {each.reason}"
 
     def columns(self) -> Iterator[ColumnPlan]:
         """Every column of the source, in its order."""
@@ -100,6 +114,12 @@ class Plan:
 
     sources: list[SourcePlan]
     unasked: str
+
+    def statements(self) -> list[str]:
+        """The DDL of all targets, in an order that loads into an empty database."""
+        tables = [table for source in self.sources for table in source.tables]
+        keys = [key.design for table in tables for key in table.foreign_keys]
+        return ddl.statements([table.design for table in tables], list(filter(None, keys)))
 
     @property
     def problems(self) -> list[Problem]:

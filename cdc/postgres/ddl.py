@@ -92,26 +92,49 @@ def statements(
 ) -> list[str]:
     """Everything in an order that loads into an empty database, each without a semicolon."""
     schemas = dict.fromkeys(each.table.schema for each in designs)
+    taken = {(each.table.schema, each.table.name) for each in designs}
+    taken |= {(schema, f"{name}_pkey") for schema, name in taken}
     return [
         *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas),
         *(each.create for each in designs),
         *(comment for each in designs for comment in each.comments),
-        *(index.create() for each in designs for index in each.indexes),
+        *(
+            index.create(_free_name(index.name, each.table.schema, taken))
+            for each in designs
+            for index in each.indexes
+        ),
         *(key.create for key in foreign_keys),
         *(key.validate for key in foreign_keys),
     ]
 
 
+def _free_name(name: str, schema: str, taken: set[tuple[str, str]]) -> str:
+    """The name of an index, or another where a table or an index of the schema has it already."""
+    salt = 0
+    free = name
+    while (schema, free) in taken:
+        free = with_hash(name, salt)
+        salt += 1
+    taken.add((schema, free))
+    return free
+
+
 def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> ForeignKeyDesign:
-    """A foreign key; raises NotTranslatable where a column of it is not in the targets."""
-    own = [_target_column(child, name).name for name in key.columns]
-    referred = (
-        [_target_column(parent, name).name for name in key.parent_columns]
+    """A foreign key; raises NotTranslatable where a column of it is not in the targets, or where
+    PostgreSQL does not compare the types.
+    """
+    columns = [_target_column(child, name) for name in key.columns]
+    parent_columns = (
+        [_target_column(parent, name) for name in key.parent_columns]
         if key.parent_columns
-        else [column.name for column in parent.key_columns]
+        else list(parent.key_columns)
     )
-    if len(own) != len(referred):
-        raise NotTranslatable(f"it has {len(own)} columns and refers to {len(referred)}")
+    if len(columns) != len(parent_columns):
+        raise NotTranslatable(f"it has {len(columns)} columns and refers to {len(parent_columns)}")
+    for column, referred_to in zip(columns, parent_columns, strict=True):
+        _refuse_unlike(column, referred_to)
+    own = [column.name for column in columns]
+    referred = [column.name for column in parent_columns]
     name = target_identifier(f"{child.name}_{'_'.join(own)}_fkey")
     child_name, parent_name = qualified(child), qualified(parent)
     create = (
@@ -131,6 +154,18 @@ def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> For
     )
     validate = f"ALTER TABLE {child_name} VALIDATE CONSTRAINT {quoted(name)}"
     return ForeignKeyDesign(name, child, parent, create, validate, orphans)
+
+
+def _refuse_unlike(column: TargetColumn, parent: TargetColumn) -> None:
+    """Raise NotTranslatable where PostgreSQL has no foreign key between two types."""
+    own, referred = (each.type.sql.partition("(")[0] for each in (column, parent))
+    alike = (
+        own == referred
+        or (_is_text(column) and _is_text(parent))
+        or (own in _WHOLE_NUMBERS and referred in (*_WHOLE_NUMBERS, "numeric"))
+    )
+    if not alike:
+        raise NotTranslatable(f"{column.name} becomes {own}, and {parent.name} {referred}")
 
 
 def quoted(name: str) -> str:

@@ -122,7 +122,7 @@ def test_version(shop):
 OPTIONS = {
     (): ("--debug", "--version", "--help", "Exit codes"),
     ("init",): ("FILE", "--dsn", "--config"),
-    ("plan",): ("--config", "--source", "--table", "--json", "Exit code"),
+    ("plan",): ("--config", "--source", "--table", "--json", "--ddl", "Exit code"),
     ("install",): ("--config", "--source"),
     ("uninstall",): ("--config", "--source", "--table"),
     ("run",): ("--config", "--until-caught-up", "--log-format", "SIGTERM"),
