@@ -54,6 +54,7 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
                 "lag_seconds": round(each.lag_seconds, 6),
                 "state": each.state,
                 "copied": each.copied,
+                "quarantined": each.quarantined,
             }
             for each in lags
         ],
@@ -64,7 +65,7 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
 
 def _table(lags: list[SourceLag]) -> Table:
     table = Table("source", "state", box=None, pad_edge=False, header_style="bold")
-    for column in ("captured", "applied", "lag", "age"):
+    for column in ("captured", "applied", "lag", "age", "quarantined"):
         table.add_column(column, justify="right")
     for each in lags:
         table.add_row(
@@ -74,5 +75,6 @@ def _table(lags: list[SourceLag]) -> Table:
             f"{each.applied_seq:,}",
             f"{each.lag_events:,}",
             duration(each.lag_seconds),
+            f"{each.quarantined:,}",
         )
     return table

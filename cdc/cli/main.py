@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from cdc import __version__
-from cdc.cli import demo, init, install, lag, plan, run, status, uninstall
+from cdc.cli import demo, init, install, lag, plan, quarantine, run, status, uninstall
 from cdc.cli.output import ERRORS, tell_error
 from cdc.errors import CdcError
 
@@ -31,6 +31,7 @@ app.command("uninstall")(uninstall.uninstall)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("lag")(lag.lag)
+app.add_typer(quarantine.app)
 app.command("demo")(demo.demo)
 
 

@@ -53,8 +53,8 @@ def _print_source(each: SourceLag) -> None:
         DATA.print(f"  note    {each.message}", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))
     for t in each.tables:
-        table.add_row(
-            "         ", t.name, "live" if t.live else f"copying, {t.rows:,} rows", t.target
-        )
+        aside = f", {t.quarantined:,} rows in quarantine" if t.quarantined else ""
+        state = "live" if t.live else f"copying, {t.rows:,} rows"
+        table.add_row("         ", t.name, state + aside, t.target)
     if each.tables:
         DATA.print(table)

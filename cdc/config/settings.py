@@ -188,7 +188,7 @@ class ReplicationConfig(Section, frozen=True, kw_only=True):
         str,
         Meta(
             description='What to do with a row that its target table cannot hold: "halt" stops the '
-            'source, "quarantine" sets the row aside whole, and goes on.',
+            'source, "quarantine" sets the row aside whole, and goes on: see `cdc quarantine`.',
             extra={"choices": ("halt", "quarantine")},
         ),
     ] = "halt"

@@ -9,6 +9,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.pipeline.housekeeping import Housekeeping
+from cdc.pipeline.inbox import Inbox
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.stop import Alarm, Stop
 from cdc.pipeline.wakeup import Watch
@@ -89,6 +90,7 @@ class Daemon:
             for worker in self._workers
         ]
         housekeeping = Housekeeping(self._config, self._target)
+        inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         self._watch.start()
         try:
             for thread in threads:
@@ -97,6 +99,8 @@ class Daemon:
                 while thread.is_alive():
                     show()
                     housekeeping.when_due()
+                    if not self._stop.asked:
+                        inbox.look()
                     thread.join(SHOW_SECONDS)
         finally:
             self._stop.ask()

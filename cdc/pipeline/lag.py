@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import state
+from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Connection, Target
 from cdc.sqlite import log, surroundings
 from cdc.sqlite.changelog import Changelog
@@ -16,12 +16,16 @@ from cdc.sqlite.lock import Holder, holder
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """One table in the target; `rows` counts those copied so far or at the end of the copy."""
+    """One table in the target; `rows` counts those copied so far or at the end of the copy.
+
+    `quarantined` counts the rows that it could not hold, but for those that were given up.
+    """
 
     name: str
     target: str
     live: bool
     rows: int
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class SourceLag:
     tables: tuple[TableStatus, ...]
 
     @property
+    def quarantined(self) -> int:
+        """How many rows of all tables are in the quarantine."""
+        return sum(table.quarantined for table in self.tables)
+
+    @property
     def settled(self) -> bool:
         """Whether the lag means something: all is copied and nothing waits for a decision."""
         return self.copied and self.state != SourceState.HALTED
@@ -52,16 +61,20 @@ class SourceLag:
 def measure(config: Config, target: Target) -> list[SourceLag]:
     """The lag of every source of the configuration, in its order."""
     with target.lease() as conn:
-        installed = state.identity(conn) is not None
-        return [_measure(conn, source, installed=installed) for source in config.sources]
+        known = state.identity(conn)
+        version = known.version if known else 0
+        return [_measure(conn, source, version) for source in config.sources]
 
 
-def _measure(conn: Connection, source: SourceConfig, *, installed: bool) -> SourceLag:
+def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
+    """The lag of one source; `version` is that of the schema cdc, 0 where there is none yet."""
     check_is_file(source.path)
     surroundings.check_owner(source.path)
     # The target first: what is captured meanwhile then counts as lag, never as negative lag.
-    known = state.source(conn, source.name) if installed else None
-    tables = state.captured_tables(conn, source.name) if installed else []
+    known = state.source(conn, source.name) if version else None
+    tables = state.captured_tables(conn, source.name) if version else []
+    has_quarantine = version >= quarantine.SINCE_VERSION
+    quarantined = quarantine.counts(conn, source.name) if has_quarantine else {}
     applied = known.applied_seq if known else 0
     captured, oldest = _captured(source, applied)
     events = max(0, captured - applied)
@@ -79,7 +92,11 @@ def _measure(conn: Connection, source: SourceConfig, *, installed: bool) -> Sour
         holder=running,
         tables=tuple(
             TableStatus(
-                t.name, f"{t.target_schema}.{t.target_name}", t.state == "live", t.copied_rows
+                t.name,
+                f"{t.target_schema}.{t.target_name}",
+                t.state == "live",
+                t.copied_rows,
+                quarantined.get(t.name, 0),
             )
             for t in tables
         ),

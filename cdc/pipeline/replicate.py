@@ -6,7 +6,7 @@ the log's end S, the log is applied up to S, and the chunk is written in the sam
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,16 +16,18 @@ from cdc.errors import SourceBusy, ValueDoesNotFit
 from cdc.logs import fields
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.ahead import ReadAhead
+from cdc.pipeline.copying import ChunkSource, Copied, Stand
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import quarantine, tables
-from cdc.postgres.apply import Advance, Applier, Changes, Chunk
+from cdc.postgres.apply import Advance, Applier, Changes, Chunk, TableChanges
 from cdc.postgres.connection import Target
-from cdc.schema import Row
+from cdc.postgres.preparation import holdable
+from cdc.schema import Key
 from cdc.sqlite.changelog import SHORTEST_STRETCH, Events
-from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.log import Position
+from cdc.sqlite.lookup import row_of
 from cdc.sqlite.rows import READ_BYTES, Bound
 
 log = logging.getLogger(__name__)
@@ -39,8 +41,9 @@ BATCH_VALUES: Final = 250_000
 """Values (events times columns) in one batch. More would take more memory and more time, too:
 they leave the processor's cache before they are looked at again."""
 
-CHUNK_VALUES: Final = 600_000
-"""Values (rows times columns) in one chunk, which holds them packed; two may be in memory."""
+
+RETRY_ROWS: Final = 100
+"""Quarantined rows that are read again in one short transaction of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,6 @@ class Batch:
 
 
 NO_BATCH: Final = Batch((), None, complete=True, count=0, oldest_at=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """A chunk made ready for the target, which leads up to `place` and holds when the log is
-    applied up to `as_of`; `last` at the table's end.
-    """
-
-    chunk: Chunk
-    place: Row | None
-    as_of: int
-    last: bool
 
 
 class Replication:
@@ -129,6 +120,41 @@ class Replication:
         self._ahead.close()
         self._session.close()
 
+    @property
+    def copied(self) -> bool:
+        """Whether all tables are; only then can quarantined rows be tried again."""
+        return all(table.live for table in self._session.tables)
+
+    def retry(self, keys: Mapping[str, Sequence[Key]]) -> int:
+        """Apply the rows that these keys have now, by table; how many left the quarantine.
+
+        As with a chunk, the log is applied up to the moment at which the rows were read.
+        """
+        self._ahead.forget()
+        tables = [t for t in self._session.tables if t.name in keys]
+        with self._quarantine.taking_back():
+            return sum(self._retry_table(table, keys[table.name]) for table in tables)
+
+    def _retry_table(self, table: ReplicatedTable, keys: Sequence[Key]) -> int:
+        held = [key for key in keys if self._quarantine.holds(table.name, key)]
+        for at in range(0, len(held), RETRY_ROWS):
+            as_of, changes = self._read_again(table, held[at : at + RETRY_ROWS])
+            self._apply(self._catch_up(as_of, careful=True), boundary=False, careful=True)
+            prepared = self._applier.prepare([(table.mapped, changes)], careful=True)
+            again = Batch(prepared, None, complete=True, count=0, oldest_at=None)
+            self._apply(again, boundary=False, careful=True)
+        return sum(not self._quarantine.holds(table.name, key) for key in held)
+
+    def _read_again(self, table: ReplicatedTable, keys: Sequence[Key]) -> tuple[int, TableChanges]:
+        """The rows of these keys, and where the log ended when they were read."""
+        with self._session.reading():
+            as_of = self._session.changelog.newest()
+            rows = {key: row_of(self._session.file, table.source, key) for key in keys}
+        found = [row for row in rows.values() if row is not None]
+        gone = [key for key, row in rows.items() if row is None]
+        deletes = [form for key in gone for form in holdable(table.mapped, key)]
+        return as_of, TableChanges(found, deletes, gone, seqs=lambda: [as_of] * len(found))
+
     def settle(self) -> None:
         """Record the committed boundary that the position stands at, if that is yet to be done."""
         if self._unrecorded:
@@ -150,15 +176,15 @@ class Replication:
         try:
             self._apply(batch, boundary=batch.complete and due)
         except ValueDoesNotFit:
-            if not self._takes_any(batch):
+            if not self._sets_aside():
                 raise
             self._apply_carefully(batch.end.seq)
             return True
         self._unrecorded = batch.complete and not due
         return True
 
-    def _takes_any(self, batch: Batch) -> bool:
-        return any(self._quarantine.takes_any(table) for table, _ in batch.changes)
+    def _sets_aside(self) -> bool:
+        return any(self._quarantine.takes_any(table.mapped) for table in self._session.tables)
 
     def _apply_carefully(self, up_to: int) -> None:
         """Apply events that the server has refused again, but for the rows at fault.
@@ -259,30 +285,28 @@ class Replication:
 
     def _copy(self, table: ReplicatedTable) -> Generator[bool, None, None]:
         """Copy one table from where it stands; yields after each committed chunk."""
-        reader = ChunkReader(self._session.file, table.source)
-        width = len(table.mapped.columns)
-        bound = Bound(self._lock_bound, max(1, CHUNK_VALUES // width))
+        chunks = ChunkSource(self._session, table, self._applier, self._lock_bound)
         progress = self._progress.tables[table.name]
-        with self._session.reading():
-            progress.expected = reader.estimated_rows()
+        progress.expected = chunks.estimated_rows()
         ahead: ReadAhead[Copied] = ReadAhead()
+        stand, careful = Stand(table.place, table.place), False
         try:
-            careful = False
             while not table.live:
-                read = partial(self._read_chunk, table, reader, bound, careful)
+                read = chunks.read_carefully if careful else chunks.read
                 try:
-                    copied = ahead.take() or read(table.place)
+                    copied = ahead.take() or read(stand)
                     batch = self._catch_up(copied.as_of, careful=careful)
                     if not copied.last:
-                        ahead.start(partial(read, copied.place))
+                        ahead.start(partial(read, copied.end))
                     self._write_chunk(table, copied, batch, careful=careful)
                 except ValueDoesNotFit:
-                    if careful or not self._quarantine.takes_any(table.mapped):
+                    if careful or not self._sets_aside():
                         raise
                     # Where one row does not fit, others may follow: so for the rest of the table.
                     ahead.forget()
                     careful = True
                     continue
+                stand = copied.end
                 progress.copied, progress.done = table.copied, table.live
                 yield True
             log.info(
@@ -293,29 +317,6 @@ class Replication:
             )
         finally:
             ahead.close()
-
-    def _read_chunk(
-        self,
-        table: ReplicatedTable,
-        reader: ChunkReader,
-        bound: Bound,
-        careful: bool,
-        after: Row | None,
-    ) -> Copied:
-        """The next chunk behind `after`, packed, or with `careful` as it is."""
-        packing = None if careful else self._applier.begin_packing(table.mapped)
-        with self._session.reading():
-            found = reader.read(after, bound, packing.add if packing else None)
-        if packing:
-            packing.add(found.rows)
-        chunk = Chunk(
-            table=table.mapped,
-            rows=packing.end() if packing else found.rows,
-            after_key=found.after,
-            last_key=None if found.last else found.place,
-            fresh=table.fresh,
-        )
-        return Copied(chunk, found.place, found.as_of, found.last)
 
     def _catch_up(self, as_of: int, *, careful: bool = False) -> Batch:
         """Apply the log up to `as_of` but for the last batch, which is returned."""
@@ -335,7 +336,7 @@ class Replication:
             self._drop_key(table.mapped)
         self._apply(batch, boundary=False, chunk=copied.chunk, careful=careful)
         table.copied += len(copied.chunk.rows)
-        table.place = copied.place
+        table.place = copied.end.bound  # from where another session would go on
         table.live = copied.last
 
     def _drop_key(self, table: MappedTable) -> None:

@@ -18,12 +18,14 @@ from cdc.errors import (
     TargetUnavailable,
 )
 from cdc.logs import fields
+from cdc.pipeline import retry
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
 from cdc.pipeline.stop import Alarm, Stop
 from cdc.postgres import state
 from cdc.postgres.connection import Target
+from cdc.postgres.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class SourceWorker:
         self._bell = bell
         self._replication: Replication | None = None
         self._recorded: tuple[str, str] | None = None
+        self._requests: list[Request] = []
 
     def open(self) -> None:
         """Open the source for the first time: what is wrong now is raised, not tried again."""
@@ -82,6 +85,14 @@ class SourceWorker:
             self._halt(error)
         finally:
             self.close()
+
+    def request(self, waiting: list[Request]) -> None:
+        """Have these requests answered, as soon as all is copied; from any thread.
+
+        They take the place of those given before: what has no answer yet is given again.
+        """
+        self._requests = waiting
+        self._bell.ring()
 
     def close(self) -> None:
         """Let go of the file; harmless when that is done already."""
@@ -126,6 +137,7 @@ class SourceWorker:
             self.open()
         assert self._replication is not None
         try:
+            self._answer_requests(self._replication)
             worked = self._replication.step()
         except SourceBusy:
             raise
@@ -136,6 +148,12 @@ class SourceWorker:
             log.info("Going on.", extra=fields("recovered", source=self.source.name))
         self._enter(self.progress.state)
         return worked
+
+    def _answer_requests(self, replication: Replication) -> None:
+        if self._requests and replication.copied:
+            waiting, self._requests = self._requests, []
+            for request in waiting:
+                retry.answer(self._target, replication, request)
 
     def _wait(self, looks: Iterator[float]) -> Iterator[float]:
         """Wait until there may be news; returns the pauses before the next looks."""

@@ -173,7 +173,7 @@ class Applier:
             if not chunk.fresh:
                 writer = self._writer(chunk.table)
                 writer.stage(conn, packed)
-                writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
+                _delete_unstaged(conn, writer, chunk)
             asides += self._sifting(conn, chunk.table).rows(fit, fit_seqs)
         self._record_progress(conn, advance.source, chunk, len(rows) - len(asides))
         return asides
@@ -216,8 +216,7 @@ class Applier:
         writer = self._writer(chunk.table)
         if not (chunk.fresh and _copy_fresh(conn, writer, rows)):
             writer.stage(conn, rows)
-            if not chunk.fresh:
-                writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
+            _delete_unstaged(conn, writer, chunk)
             writer.merge_stage(conn)
 
     def _packed(self, table: MappedTable, rows: Packed | Sequence[Row]) -> Packed:
@@ -229,11 +228,16 @@ class Applier:
 
     def _record_progress(self, conn: Connection, source: str, chunk: Chunk, copied: int) -> None:
         last_key = None if chunk.last_key is None else dump_key(chunk.last_key)
-        state = "live" if chunk.last_key is None else "copying"
+        state = "live" if chunk.last else "copying"
         name = chunk.table.source.name
         cursor = RawCursor(conn).execute(_PROGRESS, (source, name, last_key, Int8(copied), state))
         if cursor.rowcount != 1:
             raise TargetRefused(f"the target has no table for {name!r} of source {source!r}")
+
+
+def _delete_unstaged(conn: Connection, writer: TableWriter, chunk: Chunk) -> None:
+    if not chunk.fresh and not chunk.more:
+        writer.delete_unstaged(conn, chunk.after_key, chunk.last_key)
 
 
 def _copy_fresh(conn: Connection, writer: TableWriter, rows: Packed) -> bool:

@@ -95,7 +95,8 @@ class Chunk:
 
     The range is (after_key, last_key]. `after_key` None is the beginning; `last_key` None is the
     end, and then the table goes live. `fresh`: the range may hold rows only because events ran
-    ahead; otherwise it may hold anything, and what is not in `rows` is deleted.
+    ahead; otherwise it may hold anything, and what is not in `rows` is deleted. `more`: others
+    follow, although last_key is None, since the target can hold no key up to this one's end.
     """
 
     table: MappedTable
@@ -103,3 +104,9 @@ class Chunk:
     after_key: Key | None
     last_key: Key | None
     fresh: bool
+    more: bool = False
+
+    @property
+    def last(self) -> bool:
+        """Whether the copy is complete with this chunk."""
+        return self.last_key is None and not self.more

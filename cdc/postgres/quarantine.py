@@ -4,7 +4,8 @@ A quarantined key has no row in its target table. Entries come and go in the tra
 apply changes; only the operator's `drop` marks them from outside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -17,30 +18,28 @@ from cdc.postgres.changes import Aside
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key, load_key
 from cdc.postgres.translate import translated
-from cdc.schema import Key, Row, Value
+from cdc.schema import Key, Value
 
-SHORTEST_ID: Final = 4
-"""So many characters of an entry's id are enough to ask for it, where they are unique."""
+SINCE_VERSION: Final = 2
+"""The version of the schema cdc that brought the quarantine."""
 
 _PUT: Final = (
     "INSERT INTO cdc.quarantine"
-    " (id, source, name, key, seq, position, column_name, reason, image)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-    " ON CONFLICT (id) DO UPDATE SET (key, seq, position, column_name, reason, image,"
+    " (id, source, name, key, seq, position, column_name, reason, columns, image)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " ON CONFLICT (id) DO UPDATE SET (key, seq, position, column_name, reason, columns, image,"
     " set_aside_at, dropped_at) = ROW (excluded.key, excluded.seq, excluded.position,"
-    " excluded.column_name, excluded.reason, excluded.image, clock_timestamp(), NULL)"
-)
-_ENTRIES: Final = (
-    "SELECT id, source, name, key, seq, position, column_name, reason, image, set_aside_at,"
-    " dropped_at FROM cdc.quarantine"
+    " excluded.column_name, excluded.reason, excluded.columns, excluded.image,"
+    " clock_timestamp(), NULL)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One quarantined row; `position` and `column_name` are None where no single value is at fault.
+    """One quarantined row, but for its values; see `read_row`.
 
-    `dropped_at` says since when the operator has given it up.
+    `position` and `column_name` are None where no single value is at fault. `dropped_at` says since
+    when the operator has given it up.
     """
 
     id: str
@@ -51,7 +50,6 @@ class Entry:
     position: int | None
     column_name: str | None
     reason: str
-    image: Row
     set_aside_at: datetime
     dropped_at: datetime | None
 
@@ -75,6 +73,19 @@ class Quarantine:
         for name, key in entries:
             self._held.setdefault(name, set()).add(key)
         self._suspects = {name: set(keys) for name, keys in self._held.items()}
+
+    def holds(self, name: str, key: Key) -> bool:
+        """Whether a key of the table `name` in SQLite is in the quarantine."""
+        return key in self._held.get(name, ())
+
+    @contextmanager
+    def taking_back(self) -> Iterator[None]:
+        """While rows of the quarantine are tried again: those that still do not fit stay in it."""
+        before, self._takes_all = self._takes_all, True
+        try:
+            yield
+        finally:
+            self._takes_all = before
 
     def takes(self, table: MappedTable, position: int | None) -> bool:
         """Whether a row goes into the quarantine for the value at this position.
@@ -121,6 +132,7 @@ class Quarantine:
             self._held[name].discard(key)
         for aside in asides:
             self._held.setdefault(aside.table.source.name, set()).add(aside.key)
+        self.suspect(asides)  # those that were found only while they were written
 
     def _row(self, aside: Aside) -> tuple[Any, ...]:
         source = aside.table.source
@@ -134,6 +146,7 @@ class Quarantine:
             aside.position,
             column,
             aside.reason,
+            [c.name for c in source.columns],
             dump_key(aside.row),
         )
 
@@ -163,20 +176,26 @@ def read_keys(conn: Connection, source: str) -> list[tuple[str, Key]]:
         return [(name, load_key(key)) for name, key in rows]
 
 
-def entries(
-    conn: Connection,
-    source: str | None = None,
-    table: str | None = None,
-    id_prefix: str = "",
-) -> list[Entry]:
+def entries(conn: Connection, source: str | None = None, table: str | None = None) -> list[Entry]:
     """The entries of a source and a table, or of all, in the order in which they came."""
     with translated("read the quarantine"), conn.cursor(row_factory=kwargs_row(_entry)) as cur:
         return cur.execute(
-            _ENTRIES + " WHERE (%(source)s::text IS NULL OR source = %(source)s)"
+            "SELECT id, source, name, key, seq, position, column_name, reason, set_aside_at,"
+            " dropped_at FROM cdc.quarantine"
+            " WHERE (%(source)s::text IS NULL OR source = %(source)s)"
             " AND (%(table)s::text IS NULL OR lower(name) = lower(%(table)s))"
-            " AND starts_with(id, %(id)s) ORDER BY source, set_aside_at, id",
-            {"source": source, "table": table, "id": id_prefix},
+            " ORDER BY source, set_aside_at, id",
+            {"source": source, "table": table},
         ).fetchall()
+
+
+def read_row(conn: Connection, entry: Entry) -> dict[str, Value] | None:
+    """The values of an entry's row by column; None where it has left the quarantine since."""
+    with translated("read a quarantined row"):
+        found = conn.execute(
+            "SELECT columns, image FROM cdc.quarantine WHERE id = %s", (entry.id,)
+        ).fetchone()
+    return dict(zip(found[0], load_key(found[1]), strict=True)) if found else None
 
 
 def counts(conn: Connection, source: str) -> dict[str, int]:
@@ -200,5 +219,5 @@ def drop(conn: Connection, ids: Sequence[str]) -> int:
         ).rowcount
 
 
-def _entry(*, key: str, image: str, **columns: Any) -> Entry:
-    return Entry(key=load_key(key), image=load_key(image), **columns)
+def _entry(*, key: str, **columns: Any) -> Entry:
+    return Entry(key=load_key(key), **columns)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cdc.schema import Column, Row, UndecodableText
+from cdc.schema import Column, Row, UndecodableText, Value
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.names import quote
 
@@ -28,7 +28,23 @@ class ChunkOrder:
 
     def after(self, place: Row | None) -> str:
         """The condition, with its bindings in order, for the rows behind `place`."""
-        return "1" if place is None else f"({self._row}) > ({_marks(place)})"
+        if place is None:
+            return "1"
+        return self._after_null(place) if None in place else f"({self._row}) > ({_marks(place)})"
+
+    def _after_null(self, place: Row) -> str:
+        # To SQL nothing is greater than a NULL, nor than a row with one, but in the order they come
+        # first. Rows with the same NULLs are passed over: they have one key, which is none.
+        marks = [_mark(value, f"?{number}") for number, value in enumerate(place, 1)]
+        behind = [
+            f"{term} IS NOT {mark}" if value is None else f"{term} > {mark}"
+            for term, mark, value in zip(self.terms, marks, place, strict=True)
+        ]
+        equal = [f"{term} IS {mark}" for term, mark in zip(self.terms, marks, strict=True)]
+        ways = (" AND ".join([*equal[:at], last]) for at, last in enumerate(behind))
+        # What the OR hides from the planner: where in the index to begin.
+        begin = "" if place[0] is None else f"{self.terms[0]} >= {marks[0]} AND "
+        return f"{begin}({' OR '.join(f'({way})' for way in ways)})"
 
     def up_to(self, place: Row) -> str:
         """The condition, with its bindings in order, for the rows before `place` and at it."""
@@ -36,10 +52,12 @@ class ChunkOrder:
 
 
 def _marks(place: Row) -> str:
+    return ", ".join(_mark(value, "?") for value in place)
+
+
+def _mark(value: Value, mark: str) -> str:
     # A text that is not valid in the file's encoding can only be bound as the bytes that it has.
-    return ", ".join(
-        "CAST(? AS TEXT)" if isinstance(value, UndecodableText) else "?" for value in place
-    )
+    return f"CAST({mark} AS TEXT)" if isinstance(value, UndecodableText) else mark
 
 
 def chunk_order(source: SourceTable) -> ChunkOrder:

@@ -128,6 +128,11 @@ OPTIONS = {
     ("run",): ("--config", "--until-caught-up", "--log-format", "SIGTERM"),
     ("status",): ("--config", "--json"),
     ("lag",): ("--config", "--max-events", "--max-seconds", "--json", "Exit code"),
+    ("quarantine",): ("list", "show", "retry", "drop"),
+    ("quarantine", "list"): ("--config", "--source", "--table", "--dropped", "--json"),
+    ("quarantine", "show"): ("ID", "--config", "--json"),
+    ("quarantine", "retry"): ("ID", "--source", "--table", "--all", "--wait", "Exit code"),
+    ("quarantine", "drop"): ("ID", "--source", "--table", "--all", "--json"),
     ("demo",): ("--directory", "--seconds", "--pace"),
 }
 

@@ -3,8 +3,8 @@
 -- One row per quarantined key: it has no row in its target table. Written by cdc/postgres/apply.py
 -- in the transaction that advances the position past the row's event.
 -- id is a digest of source, table and key, since a key itself may be too long for an index. `key`
--- and `image` (all values of the row) are in the form of cdc/postgres/keys.py. seq is the row's
--- event, or where the log ended when the row was copied. position and column_name are those of the
+-- and `image` (the values of `columns`, which is all of the row) are in the form of
+-- cdc/postgres/keys.py. seq is the row's event, or where the log ended when the row was copied. position and column_name are those of the
 -- value in SQLite; null where the row as a whole was refused. dropped_at: the operator has given
 -- the row up; it is missing until it changes.
 CREATE TABLE cdc.quarantine (
@@ -16,6 +16,7 @@ CREATE TABLE cdc.quarantine (
     position     integer,
     column_name  text,
     reason       text NOT NULL,
+    columns      text[] NOT NULL,
     image        text NOT NULL,
     set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     dropped_at   timestamptz
