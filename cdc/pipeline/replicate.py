@@ -22,7 +22,9 @@ from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import quarantine, tables
 from cdc.postgres.apply import Advance, Applier, Changes, Chunk, TableChanges
+from cdc.postgres.changes import Aside
 from cdc.postgres.connection import Target
+from cdc.postgres.misfit import show_key
 from cdc.postgres.preparation import holdable
 from cdc.schema import Key
 from cdc.sqlite.changelog import SHORTEST_STRETCH, Events
@@ -268,7 +270,9 @@ class Replication:
         for table, _ in batch.changes:
             self._build_key(table)
         with self._target.lease() as conn:
-            self._applier.apply(conn, advance, batch.changes, chunk, careful=careful)
+            asides = self._applier.apply(conn, advance, batch.changes, chunk, careful=careful)
+        if asides:
+            _report(self._name, asides)
         session.position = Position(end.seq, end.digest, end.at)
         if boundary:
             self._unrecorded = False
@@ -352,3 +356,18 @@ class Replication:
             with self._target.lease() as conn:
                 tables.add_key(conn, table)
             self._keyless.remove(table.source.name)
+
+
+def _report(source: str, asides: Sequence[Aside]) -> None:
+    """Say of each table how many rows were set aside, and why the first one was."""
+    tables = {aside.table.source.name: aside for aside in reversed(asides)}
+    for name, first in tables.items():
+        rows = sum(aside.table.source.name == name for aside in asides)
+        log.warning(
+            "Set aside %d rows of table %s; key %s: %s.",
+            rows,
+            name,
+            show_key(first.key),
+            first.reason,
+            extra=fields("quarantined", source=source, table=name, rows=rows),
+        )

@@ -68,7 +68,7 @@ def retry(
     with target.lease() as conn:
         request_id = requests.ask(conn, source.name, RETRY, list(ids))
         end = time.monotonic() + wait_seconds
-        while (answered := requests.answer_of(conn, request_id)) is None:
+        while (answered := requests.take_answer(conn, request_id)) is None:
             if time.monotonic() > end and requests.withdraw(conn, request_id):
                 raise CdcError(
                     f"{source.name}: the daemon did not answer within {wait_seconds:g} s.",

@@ -93,8 +93,10 @@ class Applier:
         chunk: Chunk | None = None,
         *,
         careful: bool = False,
-    ) -> None:
+    ) -> Sequence[Aside]:
         """Write changes, then the chunk, and advance the position, in one transaction.
+
+        Returns the rows that were set aside.
 
         What was not made ready to be sent before is so now. After a ValueDoesNotFit, the same
         changes and chunk, read again and not made ready, can be applied with `careful`: then the
@@ -108,10 +110,8 @@ class Applier:
         few = [(table, each) for table, each in ready if not isinstance(each.rows, Packed)]
         kept = [(table, each.fit) for table, each in few if each.fit is not None]
         with translated(action), _naming_refusals(), naming_misfits(kept), _abandoned(conn):
-            if careful:
-                self._apply_carefully(conn, advance, ready, chunk)
-            else:
-                self._apply(conn, advance, ready, chunk)
+            write = self._apply_carefully if careful else self._apply
+            return write(conn, advance, ready, chunk)
 
     def _apply(
         self,
@@ -119,7 +119,7 @@ class Applier:
         advance: Advance,
         ready: Prepared,
         chunk: Chunk | None,
-    ) -> None:
+    ) -> Sequence[Aside]:
         healed, asides = self._fate(ready)
         many = [(table, each) for table, each in ready if isinstance(each.rows, Packed)]
         with conn.pipeline():
@@ -129,7 +129,7 @@ class Applier:
                     send(conn, self._writer(table), each)
             if not (many or chunk or healed or asides):
                 self._finish(conn, advance)
-                return
+                return ()
         for table, each in many:
             send(conn, self._writer(table), each)
         if chunk is not None:
@@ -139,6 +139,7 @@ class Applier:
         with conn.pipeline():
             self._finish(conn, advance)
         self._quarantine.committed(healed, asides)
+        return asides
 
     def _apply_carefully(
         self,
@@ -146,7 +147,7 @@ class Applier:
         advance: Advance,
         ready: Prepared,
         chunk: Chunk | None,
-    ) -> None:
+    ) -> Sequence[Aside]:
         self._begin(conn, advance)
         refused = [
             (table, replace(each, aside=[*each.aside, *self._sifting(conn, table).changes(each)]))
@@ -158,6 +159,7 @@ class Applier:
         self._quarantine.record(conn, healed, asides)
         self._finish(conn, advance)
         self._quarantine.committed(healed, asides)
+        return asides
 
     def _write_chunk_carefully(
         self, conn: Connection, advance: Advance, chunk: Chunk

@@ -54,18 +54,20 @@ def answer(conn: Connection, request: Request, words: object) -> None:
         )
 
 
-def answer_of(conn: Connection, request_id: int) -> Any:
-    """The answer to a request, None as long as there is none."""
+def take_answer(conn: Connection, request_id: int) -> Any:
+    """The answer to a request, which is done with then; None as long as there is none."""
     with translated(f"look for the answer to request {request_id}"):
-        row = conn.execute("SELECT answer FROM cdc.request WHERE id = %s", (request_id,)).fetchone()
+        row = conn.execute(
+            "DELETE FROM cdc.request WHERE id = %s AND answered_at IS NOT NULL RETURNING answer",
+            (request_id,),
+        ).fetchone()
     return row[0] if row else None
 
 
 def withdraw(conn: Connection, request_id: int) -> bool:
     """Take a request back; False where it has been answered in the meantime."""
     with translated(f"withdraw request {request_id}"):
-        return bool(
-            conn.execute(
-                "DELETE FROM cdc.request WHERE id = %s AND answered_at IS NULL", (request_id,)
-            ).rowcount
-        )
+        deleted = conn.execute(
+            "DELETE FROM cdc.request WHERE id = %s AND answered_at IS NULL", (request_id,)
+        ).rowcount
+    return deleted > 0

@@ -162,3 +162,26 @@ def test_the_quarantine_is_loaded_by_the_next_run(shelf):
     shelf.catch_up()
     assert entries(shelf) == []
     shelf.assert_equal()
+
+
+def test_another_type_brings_the_rows_back(shelf):
+    """A mapping that can hold the value empties the quarantine: its table is copied again."""
+    shelf.catch_up()
+    shelf.sqlite(INSERT["things"], (7, "n/a", "x", b"x"))
+    shelf.catch_up()
+    assert len(entries(shelf)) == 1
+    more = TYPES.replace('"double precision"', '"literal"')
+    shelf.configure(on_error="quarantine", more=more)
+    shelf.catch_up()
+    assert entries(shelf) == []
+    assert shelf.postgres("SELECT price FROM things WHERE id = 7") == [("'n/a'",)]
+    shelf.assert_equal()
+
+
+def test_the_log_tells_what_was_set_aside(shelf):
+    """One line for each table of a batch, with how many rows and the first of the reasons."""
+    daemon = shelf.daemon()
+    shelf.sqlite(INSERT["things"], (7, "n/a", "x", b"x"), (8, "n/a", "x", b"x"))
+    daemon.wait_for("quarantined", table="things")
+    assert "TEXT 'n/a' does not fit column price" in daemon.text
+    assert daemon.stop() == 0

@@ -1,0 +1,72 @@
+"""The quarantine and the position move together, or not at all."""
+
+from dataclasses import replace
+
+import pytest
+
+from cdc.errors import PositionMoved
+from cdc.mapping.types import BIGINT, DOUBLE, TEXT
+from cdc.postgres import quarantine
+from cdc.postgres.apply import Applier, TableChanges
+from cdc.postgres.misfit import Misfit
+from cdc.postgres.quarantine import Quarantine
+
+BAD = TableChanges([(1, "n/a"), (2, 0.5)], [], seqs=lambda: [11, 12])
+GOOD = TableChanges([(1, 1.5)], [])
+
+
+@pytest.fixture(params=[1, 1000], ids=["bulk", "few"])
+def applier(request):
+    """An applier of an empty quarantine that takes everything."""
+    return Applier(bulk_rows=request.param, quarantine=Quarantine("legacy", takes_all=True))
+
+
+def keys(conn):
+    return quarantine.read_keys(conn, "legacy")
+
+
+def test_entry_and_position_commit_together(applier, conn, create, advance, content):
+    """What is set aside is there when the position has passed it, with the seq of its event."""
+    table = create("t", id=BIGINT, v=DOUBLE)
+    [aside] = applier.apply(conn, advance(), [(table, BAD)])
+    assert (aside.key, aside.seq) == ((1,), 11)
+    [entry] = quarantine.entries(conn)
+    assert (entry.key, entry.seq, entry.column_name) == ((1,), 11, "v")
+    assert quarantine.read_row(conn, entry) == {"id": 1, "v": "n/a"}
+    assert content(table) == [(2, 0.5)]
+
+
+def test_a_refused_batch_changes_nothing(applier, conn, create, advance):
+    """A batch that starts from another position neither fills the quarantine nor empties it."""
+    table = create("t", id=BIGINT, v=DOUBLE)
+    stale = advance()
+    applier.apply(conn, stale, [(table, BAD)])
+    with pytest.raises(PositionMoved):
+        applier.apply(conn, stale, [(table, GOOD)])
+    assert keys(conn) == [("t", (1,))]
+    applier.apply(conn, advance(), [(table, GOOD)])
+    assert keys(conn) == []
+
+
+def test_a_column_may_ask_for_it_alone(conn, create, advance):
+    """on_misfit = "quarantine" of a column holds where on_error is "halt", for that column only."""
+    table = create("t", id=BIGINT, v=DOUBLE, w=TEXT)
+    columns = [replace(c, on_misfit="quarantine") if c.name == "v" else c for c in table.columns]
+    table = replace(table, columns=tuple(columns))
+    applier = Applier(quarantine=Quarantine("legacy", takes_all=False))
+    applier.apply(conn, advance(), [(table, TableChanges([(1, "n/a", "x")]))])
+    assert keys(conn) == [("t", (1,))]
+    with pytest.raises(Misfit):
+        applier.apply(conn, advance(), [(table, TableChanges([(2, 0.5, b"x")]))])
+
+
+def test_a_dropped_entry_is_renewed(applier, conn, create, advance):
+    """A later image that does not fit, either, is a new matter: it counts again."""
+    table = create("t", id=BIGINT, v=DOUBLE)
+    applier.apply(conn, advance(), [(table, BAD)])
+    [entry] = quarantine.entries(conn)
+    assert quarantine.drop(conn, [entry.id]) == 1
+    assert quarantine.drop(conn, [entry.id]) == 0
+    assert quarantine.counts(conn, "legacy") == {}
+    applier.apply(conn, advance(), [(table, BAD)])
+    assert quarantine.counts(conn, "legacy") == {"t": 1}
