@@ -43,8 +43,8 @@ class Sifting:
                 raise
         else:
             return []
-        if fit.deletes:
-            self._writer.delete(self._conn, self._writer.pack_keys(fit.deletes))
+        if ready.keys:
+            self._writer.delete(self._conn, ready.keys)
         return self.rows(fit.upserts, fit.seqs())
 
     def rows(self, rows: Sequence[Row], seqs: Sequence[int]) -> list[Aside]:

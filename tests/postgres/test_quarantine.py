@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdc.errors import PositionMoved
+from cdc.errors import PositionMoved, ValueDoesNotFit
 from cdc.mapping.types import BIGINT, DOUBLE, TEXT
 from cdc.postgres import quarantine
 from cdc.postgres.apply import Applier, TableChanges
@@ -70,3 +70,19 @@ def test_a_dropped_entry_is_renewed(applier, conn, create, advance):
     assert quarantine.counts(conn, "legacy") == {}
     applier.apply(conn, advance(), [(table, BAD)])
     assert quarantine.counts(conn, "legacy") == {"t": 1}
+
+
+def test_values_that_swap_places_beside_a_refused_row(conn, create, advance, content, outsider):
+    """Rows of a bulk batch may exchange unique values, also where one of them is set aside."""
+    table = create("t", id=BIGINT, u=TEXT, v=TEXT)
+    outsider.execute("CREATE UNIQUE INDEX ON target.t (u)")
+    outsider.execute("CREATE INDEX ON target.t (v)")
+    applier = Applier(bulk_rows=1, quarantine=Quarantine("legacy", takes_all=True))
+    applier.apply(conn, advance(), [(table, TableChanges([(1, "a", "x"), (2, "b", "x")]))])
+    too_long = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(3000))
+    swapped = TableChanges([(1, "b", "x"), (2, "a", "x"), (3, "c", too_long)])
+    with pytest.raises(ValueDoesNotFit):
+        applier.apply(conn, advance(), [(table, swapped)])
+    [aside] = applier.apply(conn, advance(), [(table, swapped)], careful=True)
+    assert (aside.key, aside.position) == ((3,), None)
+    assert content(table) == [(1, "b", "x"), (2, "a", "x")]
