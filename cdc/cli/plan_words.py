@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cdc.mapping.types import literal
+from cdc.mapping.literals import literal
 from cdc.plan.forms import (
     EPOCH_MICROSECONDS,
     EPOCH_MILLISECONDS,

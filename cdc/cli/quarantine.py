@@ -10,7 +10,7 @@ from cdc.cli.options import ConfigOption, JsonOption, SourceOption, load_config,
 from cdc.cli.output import DATA, put_json, tell
 from cdc.config import Config
 from cdc.errors import ConfigError
-from cdc.mapping.types import literal
+from cdc.mapping.literals import literal
 from cdc.pipeline.retry import retry as retry_entries
 from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Target

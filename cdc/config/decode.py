@@ -60,21 +60,26 @@ def decode(raw: object, section: type[SectionT], place: Place) -> SectionT:
     for key in keys.values():
         if key.required and key.name not in raw:
             raise place.error(f'lacks the key "{key.name}": {key.allowed}.')
-    return section(**{name: _decode_key(value, keys[name], place) for name, value in raw.items()})
+    values = {name: _decode_key(value, keys[name], place) for name, value in raw.items()}
+    try:
+        return section(**values)
+    except ValueError as exc:  # keys that do not go together
+        raise place.error(f"{exc}.") from exc
 
 
 def decode_value(value: object, key: Key, place: Place) -> Any:
     """A plain value as `key` wants it. Raises ConfigError."""
     if key.choices and value not in key.choices:
-        near = get_close_matches(str(value), key.choices, n=1)
-        hint = f"Did you mean {toml_value(near[0])}?" if near else ""
-        raise _not_allowed(value, key, place, hint=hint)
+        raise _not_allowed(value, key, place, hint=_guess(value, key))
     if key.max_bytes and isinstance(value, str) and len(value.encode()) > key.max_bytes:
         raise _not_allowed(value, key, place)
     try:
-        return msgspec.convert(value, key.annotation, dec_hook=_decode_path)
-    except msgspec.ValidationError:
-        raise _not_allowed(value, key, place) from None
+        converted = msgspec.convert(value, key.annotation, dec_hook=_decode_path)
+        if key.check is not None and converted is not None:
+            key.check(converted)
+    except ValueError:  # msgspec's own is one, too
+        raise _not_allowed(value, key, place, hint=_guess(value, key)) from None
+    return converted
 
 
 def _decode_key(value: object, key: Key, place: Place) -> Any:
@@ -121,6 +126,11 @@ def _not_allowed(value: object, key: Key, place: Place, *, hint: str = "") -> Co
     # Whatever stands where a connection string should be may hold a password in any form.
     shown = "(not shown here)" if key.secret else _shown(value)
     return place.error(f"{key.name} = {shown}: must be {key.allowed}.", hint=hint)
+
+
+def _guess(value: object, key: Key) -> str:
+    near = get_close_matches(str(value), key.words, n=1)
+    return f"Did you mean {toml_value(near[0])}?" if near else ""
 
 
 def _shown(value: object) -> str:

@@ -1,5 +1,6 @@
 """What a section may hold, read off the types in `settings`: for checks, messages and `render`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_type_hints
@@ -20,7 +21,8 @@ class Key:
 
     `shape` says what stands under it: a plain value, a section (`[key]`), a list of them
     (`[[key]]`), or sections by a name that the operator chooses (`[key.NAME]`); `section` is the
-    class of those. `allowed` completes "must be …". `default` is REQUIRED where there is none.
+    class of those. `check` raises ValueError for a text that is not allowed, and one of `words` may
+    have been meant. `allowed` completes "must be …". `default` is REQUIRED where there is none.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Key:
     allowed: str
     choices: tuple[str, ...]
     max_bytes: int | None
+    check: Callable[[str], object] | None
+    words: tuple[str, ...]
     secret: bool
 
     @property
@@ -62,6 +66,8 @@ def _key(field: inspect.Field, annotation: Any) -> Key:
         allowed=extra.get("allowed") or _allowed(kind, choices),
         choices=choices,
         max_bytes=extra.get("max_bytes"),
+        check=extra.get("check"),
+        words=extra.get("words", choices),
         secret=extra.get("secret", False),
     )
 

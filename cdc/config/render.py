@@ -89,11 +89,11 @@ def _explained_source(given: Mapping[str, str]) -> Iterator[str]:
 
 def _overrides() -> Iterator[str]:
     (columns,) = keys_of(TableConfig)
-    (kind,) = keys_of(ColumnConfig)
+    kind = next(key for key in keys_of(ColumnConfig) if key.name == "type")
     yield from _comment(kind)
     yield "# These lines belong to the [[sources]] that they follow."
     yield f"# [sources.tables.TABLE.{columns.name}.COLUMN]"
-    yield f"# {kind.name} = {toml_value(kind.choices[-1])}"
+    yield f"# {kind.name} = {toml_value(kind.words[-1])}"
 
 
 def _example(key: Key) -> object:

@@ -1,62 +1,106 @@
 """Which target type a column gets when the configuration does not say.
 
 The declared type speaks first, but SQLite does not hold anybody to it; so the values that are
-really there decide: a column gets the first type of its list that carries every one of them.
+really there decide: a column gets the first type of its list that carries every one of them, and
+gives it back bit for bit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, TargetType
-from cdc.schema import Affinity, Column, Row, Value
+from cdc.mapping.codec import Options
+from cdc.mapping.types import TargetType, target_type
+from cdc.schema import Affinity, Column, Value
 
-_BY_AFFINITY: Final[Mapping[Affinity, Sequence[TargetType]]] = {
-    "INTEGER": (BIGINT, NUMERIC, LITERAL),
-    "REAL": (DOUBLE, LITERAL),
-    "TEXT": (TEXT, LITERAL),
-    "BLOB": (BYTEA, TEXT, LITERAL),
-    "NUMERIC": (NUMERIC, TEXT, LITERAL),
+_BY_AFFINITY: Final[dict[Affinity, tuple[str, ...]]] = {
+    "INTEGER": ("bigint", "numeric", "literal"),
+    "REAL": ("double precision", "literal"),
+    "TEXT": ("text", "literal"),
+    "BLOB": ("bytea", "text", "literal"),
+    "NUMERIC": ("numeric", "text", "literal"),
 }
-_UNTYPED: Final = (BIGINT, DOUBLE, TEXT, BYTEA, LITERAL)
-_MOMENT: Final = (TEXT, BIGINT, NUMERIC, LITERAL)
-_BOOLEAN: Final = (BIGINT, TEXT, LITERAL)
+_UNTYPED: Final = ("bigint", "double precision", "text", "bytea", "literal")
+_MOMENT: Final = ("text", "bigint", "numeric", "literal")
+_BOOLEAN: Final = ("bigint", "text", "literal")
+
+_PRECISION: Final = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+_WORDS: Final = (("DATETIME", "timestamp"), ("TIMESTAMP", "timestamp"), ("DATE", "date"))
 
 
 def candidates(column: Column) -> Sequence[TargetType]:
     """The types to try, the natural one first. The last, `literal`, carries any value.
 
+    They take what comes back bit for bit, and nothing else.
+
     >>> [t.name for t in candidates(Column("price", "DECIMAL(10,2)", "NUMERIC"))]
-    ['numeric', 'text', 'literal']
+    ['numeric(10,2)', 'numeric', 'text', 'literal']
+    """
+    return [
+        target_type(spec, column.affinity, options, in_key=True)
+        for spec in _specs(column)
+        for options in _forms(spec)
+    ]
+
+
+def _specs(column: Column) -> tuple[str, ...]:
+    """The names of the types to try.
+
+    >>> _specs(Column("paid", "BOOLEAN", "NUMERIC"))
+    ('boolean', 'bigint', 'text', 'literal')
+    >>> _specs(Column("at", "TIMESTAMP", "NUMERIC"))
+    ('timestamp', 'text', 'bigint', 'numeric', 'literal')
     """
     declared = column.declared.upper()
     if _is_untyped(column):
         return _UNTYPED
-    if column.affinity == "NUMERIC" and ("DATE" in declared or "TIME" in declared):
-        return _MOMENT
-    if column.affinity == "NUMERIC" and "BOOL" in declared:
-        return _BOOLEAN
-    return _BY_AFFINITY[column.affinity]
+    if column.affinity != "NUMERIC":
+        return _BY_AFFINITY[column.affinity]
+    if "BOOL" in declared:
+        return ("boolean", *_BOOLEAN)
+    if "DATE" in declared or "TIME" in declared:
+        first = next((kind for word, kind in _WORDS if word in declared), "time")
+        return (first, *_MOMENT)
+    return (*_declared_numeric(declared), *_BY_AFFINITY["NUMERIC"])
+
+
+def _declared_numeric(declared: str) -> tuple[str, ...]:
+    match = _PRECISION.fullmatch(declared)
+    if match is None:
+        return ()
+    spec = f"numeric({match[1]},{match[2] or 0})"
+    try:
+        target_type(spec)
+    except ValueError:  # SQLite takes any numbers there, NUMERIC(2,5) as well
+        return ()
+    return (spec,)
 
 
 def _is_untyped(column: Column) -> bool:
     return column.affinity == "BLOB" and "BLOB" not in column.declared.upper()
 
 
-def natural_type(column: Column) -> TargetType:
+def natural_type(column: Column, *, in_key: bool = False) -> TargetType:
     """The type for a column of which no value is known."""
-    # A column without a type may hold anything next: only a literal is sure to carry it.
-    return LITERAL if _is_untyped(column) else candidates(column)[0]
+    # A column without a type may hold anything next: only a literal is sure to carry it. A declared
+    # moment may be any text or number, and a declared boolean any number.
+    specs = _specs(column)
+    cautious = {_UNTYPED: "literal", _MOMENT: "text", _BOOLEAN: "bigint"}
+    spec = next((cautious[rest] for rest in (specs, specs[1:]) if rest in cautious), None)
+    if spec is None and specs[0].startswith("numeric("):
+        spec = "numeric"
+    return target_type(spec or specs[0], column.affinity, in_key=in_key)
 
 
-def choose(column: Column, values: Iterable[Value]) -> TargetType:
+def choose(column: Column, values: Iterable[Value], *, in_key: bool = False) -> TargetType:
     """The target type for a column with these values, NULLs aside."""
     present = [value for value in values if value is not None]
     if not present:
-        return natural_type(column)
+        return natural_type(column, in_key=in_key)
     fitting = (t for t in candidates(column) if all(map(t.accepts, present)))
-    return next(fitting)
+    found = next(fitting)
+    return target_type(found.name, column.affinity, found.options, in_key=in_key)
 
 
-def choose_all(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[TargetType, ...]:
-    """The target type of each column of a table with these rows."""
-    return tuple(choose(column, (row[i] for row in rows)) for i, column in enumerate(columns))
+def _forms(spec: str) -> tuple[Options, ...]:
+    return (Options(separator=" "), Options()) if spec == "timestamp" else (Options(),)

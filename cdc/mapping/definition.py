@@ -1,22 +1,31 @@
 """A table's mapping as JSON: decided once, when its target is made, and kept with the target."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
+import msgspec
+
+from cdc.mapping.codec import PLAIN, Options
 from cdc.mapping.table import MappedTable, TargetColumn
-from cdc.mapping.types import TargetType, target_type
+from cdc.mapping.types import target_type
 from cdc.schema import Table
 
 
 def dump(table: MappedTable, capture: str) -> dict[str, Any]:
     """What is kept: the name of the capture that the table follows, and its columns in order."""
-    return {
-        "capture": capture,
-        "columns": [
-            {"name": c.name, "type": c.type.name, "source": table.source.columns[c.source].name}
-            for c in table.columns
-        ],
+    return {"capture": capture, "columns": [_dump(table, column) for column in table.columns]}
+
+
+def _dump(table: MappedTable, column: TargetColumn) -> dict[str, Any]:
+    source = table.source.columns[column.source].name
+    options = {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in fields(Options)
+        if (value := getattr(column.type.options, field.name)) != getattr(PLAIN, field.name)
     }
+    kept = {"name": column.name, "type": column.type.name, "source": source}
+    return kept | {"options": options} if options else kept
 
 
 def load(
@@ -25,20 +34,20 @@ def load(
     """The mapping that was kept, or None where it was for another capture or is not understood."""
     if definition["capture"] != capture:
         return None
-    positions = {column.name: i for i, column in enumerate(source.columns)}
     try:
-        columns = tuple(
-            TargetColumn(c["name"], target_type(c["type"]), positions[c["source"]])
-            for c in definition["columns"]
-        )
-    except (KeyError, ValueError):  # kept by another version, or its source has other columns
+        columns = tuple(_load(kept, source) for kept in definition["columns"])
+    except (KeyError, TypeError, ValueError):  # kept by another version, or of other columns
         return None
     if not {column.source for column in columns}.issuperset(source.key):
         return None
     return MappedTable(source, schema, name, columns)
 
 
-def agrees(table: MappedTable, overrides: Mapping[str, TargetType]) -> bool:
-    """Whether the mapping has every type that the configuration asks for, by source column."""
-    types = {table.source.columns[c.source].name: c.type for c in table.columns}
-    return all(types[name] is wanted for name, wanted in overrides.items())
+def _load(kept: Mapping[str, Any], source: Table) -> TargetColumn:
+    names = [column.name for column in source.columns]
+    position = names.index(kept["source"])
+    options = msgspec.convert(kept.get("options", {}), Options)
+    type_ = target_type(
+        kept["type"], source.columns[position].affinity, options, in_key=position in source.key
+    )
+    return TargetColumn(kept["name"], type_, position)

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from cdc.mapping.codec import OnMisfit
 from cdc.mapping.types import TargetType
 from cdc.schema import Key, Row, Table, Value
-
-OnMisfit = Literal["refuse", "quarantine", "null", "truncate", "round"]
-"""What becomes of a value that has no faithful form; the last three store something else for it."""
 
 NO_KEY: Final = "PostgreSQL has no row whose key is NULL"
 

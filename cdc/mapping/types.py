@@ -1,106 +1,222 @@
 """The target types of a column, and the exact form in which each carries a SQLite value.
 
-Each of them loses nothing: a value either has one faithful form or is refused.
+Each of them loses nothing: a value either has one faithful form or is refused, unless the
+configuration names what to store instead.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Final
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
 
-from cdc.schema import UndecodableText, Value
+from cdc.mapping import moments, numbers, words
+from cdc.mapping.codec import PLAIN, Codec, Encoder, Options, Unfitting, require_same
+from cdc.mapping.literals import literal, of_literal
+from cdc.schema import Affinity, Value
 
-Encoder = Callable[[Value], object]
+NAMES: Final = (
+    "bigint", "integer", "smallint", "boolean", "double precision", "real", "numeric",
+    "numeric(p,s)", "text", "varchar(n)", "bytea", "date", "time", "timestamp", "timestamptz",
+    "json", "jsonb", "uuid", "literal",
+)  # fmt: skip
+"""The types as the configuration names them."""
+
+LONGEST_VARCHAR: Final = 10_485_760
+
+_SPEC: Final = re.compile(r"([a-z ]+?) *(?:\( *(\d{1,9}) *(?:, *(\d{1,9}) *)?\))?", re.ASCII)
+_ALIASES: Final = {
+    "decimal": "numeric",
+    "character varying": "varchar",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TargetType:
-    """A PostgreSQL type as a home for SQLite values.
+    """A PostgreSQL type as a home for the values of one SQLite column.
 
     `name` is the word for it in the configuration, `sql` what stands in the DDL, `wire` the type
-    that binary COPY and parameters use. `accepts` says whether a value (never None) has a faithful
-    form here. `encode` makes that form; None means that the value goes as it is.
+    that binary COPY and parameters use. `affinity` is the column's, by which values come back;
+    `in_key` says that the type takes only values that come back bit for bit.
+
+    `encode` makes the binary form of a value, or None where NULL is to be stored instead; it raises
+    Unfitting. Where it is None itself, values go as they are. `ordered`: PostgreSQL orders the
+    values as SQLite does.
     """
 
     name: str
-    sql: str
-    wire: str
-    accepts: Callable[[Value], bool]
-    encode: Encoder | None = None
+    affinity: Affinity
+    options: Options
+    in_key: bool
+    _codec: Codec = field(compare=False, repr=False)
+    encode: Encoder | None = field(compare=False, repr=False)
+
+    @property
+    def sql(self) -> str:
+        return self._codec.sql
+
+    @property
+    def wire(self) -> str:
+        return self._codec.wire
+
+    @property
+    def ordered(self) -> bool:
+        return self._codec.ordered
 
     def refusal(self, value: Value) -> str | None:
         """Why the type does not take a value (never None); None where it does."""
-        return None if self.accepts(value) else f"it has no exact form in {self.sql}"
+        try:
+            if self.encode is None:
+                self._codec.forward(value)
+            else:
+                self.encode(value)
+        except Unfitting as exc:
+            return str(exc)
+        return None
+
+    def accepts(self, value: Value) -> bool:
+        """Whether the type takes a value (never None), as it is or with what is stored instead."""
+        return self.refusal(value) is None
+
+    def alters(self, value: Value) -> bool:
+        """Whether what is stored for an accepted value (never None) stands for another one."""
+        try:
+            _stored(self._codec, value, in_key=self.in_key)
+        except Unfitting:
+            return True
+        return False
+
+    def decode(self, stored: Any) -> Value:
+        """The value of SQLite for one that psycopg has read (json and jsonb as text).
+
+        What `encode` makes of it is the same as what was read.
+        """
+        return None if stored is None else self._codec.reverse(stored)
 
 
-def _is_integer(value: Value) -> bool:
-    return type(value) is int
+@cache
+def target_type(
+    spec: str,
+    affinity: Affinity = "BLOB",
+    options: Options = PLAIN,
+    *,
+    in_key: bool = False,
+) -> TargetType:
+    """The type of that name in the configuration, for a column of this affinity.
 
+    Raises ValueError, with a sentence, for an unknown type or options that do not belong to it.
 
-def _is_real(value: Value) -> bool:
-    return type(value) is float
-
-
-def _is_text(value: Value) -> bool:
-    return type(value) is str and "\0" not in value
-
-
-def _is_blob(value: Value) -> bool:
-    return type(value) is bytes
-
-
-def _is_number(value: Value) -> bool:
-    # numeric does not tell 7 from 7.0, nor 0 from -0.0. Under the affinities that it is chosen for
-    # SQLite turns such reals into integers, but for the largest ones.
-    if type(value) is float:
-        return not value.is_integer() or abs(value) >= 2.0**63
-    return type(value) is int
-
-
-def _to_decimal(value: Value) -> object:
-    if not _is_number(value):
-        raise ValueError("the value would not come back from numeric as it is")
-    # repr() is the shortest decimal that reads back as the same double; PostgreSQL's own cast
-    # from float8 to numeric keeps 15 digits only.
-    return Decimal(repr(value)) if type(value) is float else value
-
-
-def literal(value: Value) -> str | None:
-    """The SQL literal of a value: distinct for distinct values and storage classes.
-
-    >>> [literal(v) for v in (7, 7.0, "7", b"7", None)]
-    ['7', '7.0', "'7'", "X'37'", None]
-    >>> literal("it's")
-    "'it''s'"
+    >>> target_type("decimal(10, 4)", "REAL").name
+    'numeric(10,4)'
     """
-    match value:
-        case None:
-            return None
-        case int() | float():
-            return repr(value)
-        case str() if "\0" not in value:
-            return "'" + value.replace("'", "''") + "'"
-        case str():
-            return f"CAST(X'{value.encode().hex()}' AS TEXT)"
-        case UndecodableText():
-            return f"CAST(X'{value.hex()}' AS TEXT)"
-        case bytes():
-            return f"X'{value.hex()}'"
+    name, codec = _codec(spec, affinity, options)
+    _check_options(name, codec, options, in_key=in_key)
+    return TargetType(
+        name, affinity, options, in_key, codec, _encoder(codec, options, in_key=in_key)
+    )
 
 
-BIGINT: Final = TargetType("bigint", "bigint", "int8", _is_integer)
-DOUBLE: Final = TargetType("double precision", "double precision", "float8", _is_real)
-TEXT: Final = TargetType("text", "text", "text", _is_text)
-BYTEA: Final = TargetType("bytea", "bytea", "bytea", _is_blob)
-NUMERIC: Final = TargetType("numeric", "numeric", "numeric", _is_number, _to_decimal)
-LITERAL: Final = TargetType("literal", "text", "text", lambda _: True, literal)
+def _codec(spec: str, affinity: Affinity, options: Options) -> tuple[str, Codec]:
+    match = _SPEC.fullmatch(spec.strip().lower())
+    base, *arguments = match.groups() if match else (spec, None, None)
+    base = _ALIASES.get(base or "", base)
+    sizes = tuple(int(argument) for argument in arguments if argument is not None)
+    if base == "numeric" and sizes:
+        precision, scale = (*sizes, 0)[:2]
+        if not (1 <= precision <= numbers.MOST_DIGITS and scale <= precision):
+            raise ValueError(
+                f"numeric(p,s) takes 1 to {numbers.MOST_DIGITS} digits, of which up to all stand"
+                " behind the point"
+            )
+        return f"numeric({precision},{scale})", numbers.scaled(precision, scale, affinity)
+    if base == "varchar" and len(sizes) == 1:
+        if not 1 <= sizes[0] <= LONGEST_VARCHAR:
+            raise ValueError(f"varchar(n) takes 1 to {LONGEST_VARCHAR} characters")
+        return f"varchar({sizes[0]})", words.varchar(sizes[0])
+    make = _PLAIN.get(base or "")
+    if make is None or sizes:
+        raise ValueError(f"there is no target type {spec!r}; there are {', '.join(NAMES)}")
+    return base or "", make(affinity, options)
+
+
+_PLAIN: Final[dict[str, Callable[[Affinity, Options], Codec]]] = {
+    "bigint": lambda affinity, _: numbers.integer("bigint", affinity),
+    "integer": lambda affinity, _: numbers.integer("integer", affinity),
+    "smallint": lambda affinity, _: numbers.integer("smallint", affinity),
+    "double precision": lambda affinity, _: numbers.double(affinity),
+    "real": lambda affinity, _: numbers.real(affinity),
+    "numeric": lambda affinity, _: numbers.numeric(affinity),
+    "boolean": words.boolean,
+    "text": lambda *_: words.text(),
+    "bytea": lambda *_: words.bytea(),
+    "json": lambda *_: words.json_text(),
+    "jsonb": lambda *_: words.jsonb(),
+    "uuid": lambda affinity, _: words.uuid(affinity),
+    "literal": lambda *_: words.literal_text(literal, of_literal),
+    "date": lambda *_: moments.day(),
+    "time": lambda *_: moments.time_of_day(),
+    "timestamp": lambda affinity, options: moments.moment("timestamp", affinity, options),
+    "timestamptz": lambda affinity, options: moments.moment("timestamptz", affinity, options),
+}
+
+
+def _check_options(name: str, codec: Codec, options: Options, *, in_key: bool) -> None:
+    for option in Options.__slots__:
+        given = getattr(options, option) != getattr(PLAIN, option)
+        if given and option != "instead" and option not in codec.options:
+            raise ValueError(f'"{option}" says nothing about a column of type {name}')
+    if options.timezone and (name != "timestamptz" or options.epoch):
+        raise ValueError('"timezone" is for texts that become timestamptz')
+    if options.timezone is None and (options.ambiguous, options.missing) != ("refuse", "refuse"):
+        raise ValueError('"ambiguous" and "missing" need a "timezone"')
+    if set(options.true) & set(options.false):
+        raise ValueError('a word can not be both "true" and "false"')
+    instead = options.instead
+    if instead not in {"", "null"} and instead not in codec.instead:
+        raise ValueError(f'on_misfit = "{instead}" does not make sense for a column of type {name}')
+    if in_key and not codec.key:
+        raise ValueError(f"a column of the key can not be of type {name}")
+    if in_key and instead:
+        raise ValueError(
+            f'on_misfit = "{instead}" is not for a column of the key: two rows could become one'
+        )
+
+
+def _encoder(codec: Codec, options: Options, *, in_key: bool) -> Encoder | None:
+    if codec.native and not options.instead:
+        return None
+    pack, instead = codec.pack, options.instead
+    other: Callable[[Value], Any] | None = codec.instead.get(instead)
+    quick = None if in_key else codec.quick
+
+    def encode(value: Value) -> bytes | None:
+        if quick is not None:
+            packed = quick(value)
+            if packed is not None:
+                return packed
+        try:
+            return pack(_stored(codec, value, in_key=in_key))
+        except Unfitting:
+            if not instead:
+                raise
+        return None if other is None else pack(other(value))
+
+    return encode
+
+
+def _stored(codec: Codec, value: Value, *, in_key: bool) -> Any:
+    stored = codec.forward(value)
+    if in_key:
+        require_same(value, codec.reverse(stored))
+    return stored
+
+
+BIGINT: Final = target_type("bigint")
+DOUBLE: Final = target_type("double precision")
+TEXT: Final = target_type("text")
+BYTEA: Final = target_type("bytea")
+NUMERIC: Final = target_type("numeric")
+LITERAL: Final = target_type("literal")
 """Any value of any storage class, as the text of its SQL literal."""
-
-TYPES: Final = {t.name: t for t in (BIGINT, DOUBLE, TEXT, BYTEA, NUMERIC, LITERAL)}
-
-
-def target_type(spec: str) -> TargetType:
-    """The type of that name in the configuration. Raises ValueError, with a sentence."""
-    if spec not in TYPES:
-        raise ValueError(f"there is no target type {spec!r}; there are {', '.join(TYPES)}")
-    return TYPES[spec]

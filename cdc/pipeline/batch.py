@@ -65,7 +65,7 @@ def _seqs(events: Iterable[Event]) -> list[int]:
 
 
 def _has_literal_key(table: MappedTable) -> bool:
-    return any(column.type is LITERAL for column in table.key_columns)
+    return any(column.type.name == LITERAL.name for column in table.key_columns)
 
 
 def _add_other_zeros(table: MappedTable, changes: TableChanges) -> None:

@@ -2,21 +2,21 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import SourceConfig
 from cdc.errors import ConfigError
 from cdc.logs import fields
 from cdc.mapping import definition
-from cdc.mapping.defaults import choose_all, natural_type
-from cdc.mapping.table import MappedTable, TargetColumn
-from cdc.mapping.types import LITERAL, TYPES, TargetType
+from cdc.mapping.defaults import candidates, natural_type
+from cdc.mapping.table import MappedTable
+from cdc.mapping.wishes import NO_WISH, Wish, Wishes, agree, map_columns, target_names
 from cdc.postgres import state, tables
 from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import target_identifier, target_identifiers
 from cdc.postgres.translate import translated
-from cdc.schema import Row
+from cdc.schema import Row, Table
 from cdc.sqlite.captures import Captured
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
@@ -139,35 +139,57 @@ class TableMapper:
 
         `capture` and `existing` are None where there is no capture and no target yet.
         """
-        overrides = _overrides(self._source, source)
-        if existing is not None and capture is not None:
-            kept = kept_mapping(existing, capture)
-            if kept is not None and definition.agrees(kept, overrides):
-                return kept, True
-        return self._map(source, overrides), False
+        wishes = _wishes(self._source, source)
+        try:
+            names = _target_names(source.table, wishes)
+            if existing is not None and capture is not None:
+                kept = kept_mapping(existing, capture)
+                if kept is not None and agree(source.table, kept.columns, names, wishes):
+                    return _with_reactions(kept, wishes), True
+            return self._map(source, names, wishes), False
+        except ValueError as exc:
+            raise ConfigError(
+                f"Source {self._source.name}: table {source.name}: {exc}.",
+                hint="docs/mapping.md says what each type takes and which options it knows.",
+            ) from exc
 
-    def _map(self, source: SourceTable, overrides: Mapping[str, TargetType]) -> MappedTable:
+    def _map(self, source: SourceTable, names: Mapping[int, str], wishes: Wishes) -> MappedTable:
         table = source.table
         with self._file.reading():
             rows = sample(self._file, source, SAMPLE)
-        chosen = choose_all(table.columns, rows)
-        types = [overrides.get(c.name, t) for c, t in zip(table.columns, chosen, strict=True)]
-        for column, type_ in zip(table.columns, types, strict=True):
-            widened = type_ is not natural_type(column) and column.name not in overrides
+        columns = map_columns(table, names, rows, wishes)
+        for target in columns:
+            column = table.columns[target.source]
+            expected = {natural_type(column).name, candidates(column)[0].name}
+            widened = target.type.name not in expected and column.name not in wishes
             if widened and column.declared:
                 log.info(
                     "Column %s of table %s is declared %s but holds other values: it becomes %s.",
                     column.name,
                     table.name,
                     column.declared,
-                    type_.name,
+                    target.type.name,
                     extra=fields("type_widened", source=self._source.name, table=table.name),
                 )
-        names = target_identifiers([c.name for c in table.columns])
-        columns = tuple(
-            TargetColumn(n, t, i) for i, (n, t) in enumerate(zip(names, types, strict=True))
-        )
         return MappedTable(table, self._schema, target_identifier(table.name), columns)
+
+
+def _target_names(table: Table, wishes: Wishes) -> dict[int, str]:
+    """What each column is called in PostgreSQL, by its position; those left out are not there."""
+    names = target_names(table, wishes)
+    return dict(zip(names, target_identifiers(list(names.values())), strict=True))
+
+
+def _with_reactions(kept: MappedTable, wishes: Wishes) -> MappedTable:
+    """The mapping with what is to be done with misfits now; no row that is there depends on it."""
+    columns = tuple(
+        replace(
+            column,
+            on_misfit=wishes.get(kept.source.columns[column.source].name, NO_WISH).on_misfit,
+        )
+        for column in kept.columns
+    )
+    return replace(kept, columns=columns)
 
 
 def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Captured) -> bool:
@@ -178,7 +200,7 @@ def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Cap
     """
     same = (existing.target_schema, existing.target_name) == (mapped.schema, mapped.name)
     columns = definition.dump(mapped, capture.id)["columns"]
-    ordered = all(column.type is not LITERAL for column in mapped.key_columns)
+    ordered = all(column.type.ordered for column in mapped.key_columns)
     return (
         same
         and ordered
@@ -212,7 +234,7 @@ def _resumed(
     )
 
 
-def _overrides(config: SourceConfig, source: SourceTable) -> dict[str, TargetType]:
+def _wishes(config: SourceConfig, source: SourceTable) -> dict[str, Wish]:
     names = {c.name.lower(): c.name for c in source.table.columns}
     wanted = next(
         (t for name, t in config.tables.items() if name.lower() == source.name.lower()), None
@@ -225,7 +247,7 @@ def _overrides(config: SourceConfig, source: SourceTable) -> dict[str, TargetTyp
                 f"Source {config.name}: table {source.name} has no column {column!r}.",
                 hint=f"Its columns are {', '.join(names.values())}.",
             )
-    return {names[column.lower()]: TYPES[c.type] for column, c in wanted.columns.items()}
+    return {names[column.lower()]: c.wish for column, c in wanted.columns.items()}
 
 
 def check_overrides(config: SourceConfig, captured: Iterable[str]) -> None:

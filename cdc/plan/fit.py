@@ -12,7 +12,7 @@ from cdc.schema import Column, Key, Row, Value
 
 MOST_EXAMPLES: Final = 3
 
-_EXACT: Final = {BIGINT: int, DOUBLE: float, BYTEA: bytes}
+_EXACT: Final[dict[str, type]] = {BIGINT.name: int, DOUBLE.name: float, BYTEA.name: bytes}
 """Types that take every value of one storage class, and of no other."""
 
 
@@ -50,7 +50,7 @@ class ColumnFit:
         self._type = target.type
         self._position = target.source
         self._key = key
-        self._alternatives = [type_ for type_ in candidates(column) if type_ is not LITERAL]
+        self._alternatives = [type_ for type_ in candidates(column) if type_.name != LITERAL.name]
 
     @property
     def alternative(self) -> TargetType:
@@ -83,8 +83,9 @@ class ColumnFit:
 
 def _fits(type_: TargetType, kinds: Kinds, present: Sequence[Value], *, zero: bool) -> bool:
     """Whether the type takes all of these values, without a look at each where that can be."""
-    if type_ is TEXT and not zero:
+    goes_as_it_is = type_.encode is None
+    if goes_as_it_is and type_.name == TEXT.name and not zero:
         return kinds[str] == len(present)
-    if (exact := _EXACT.get(type_)) is not None:
+    if goes_as_it_is and (exact := _EXACT.get(type_.name)) is not None:
         return kinds[exact] == len(present)
-    return type_ is LITERAL or all(map(type_.accepts, present))
+    return type_.name == LITERAL.name or all(map(type_.accepts, present))

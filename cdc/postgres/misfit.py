@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from cdc.errors import ValueDoesNotFit
-from cdc.mapping.table import MappedTable
+from cdc.mapping.table import MappedTable, Unfit
+from cdc.mapping.words import ZERO_BYTE
 from cdc.postgres.wire import Packed, load
 from cdc.schema import Key, Row, UndecodableText, Value
 
@@ -26,20 +27,20 @@ class Misfit(ValueDoesNotFit):
     """
 
     def __init__(
-        self, table: MappedTable, key: Key, position: int, value: Value, *, deleted: bool = False
+        self, table: MappedTable, key: Key, unfit: Unfit, *, deleted: bool = False
     ) -> None:
-        column = table.column(position)
+        column = table.column(unfit.position)
         self.table = table
         self.key = key
         self.column = column.name
         self.deleted = deleted
         self.reason = (
-            f"{storage_class(value)} {shorten(value)} does not fit column {column.name}"
-            f" ({column.type.sql})"
+            f"{storage_class(unfit.value)} {shorten(unfit.value)} does not fit column {column.name}"
+            f" ({column.type.sql}): {unfit.reason}"
         )
         super().__init__(
             f"{table.schema}.{table.name}, key {show_key(key)}: {self.reason}",
-            hint=_NULL_HINT if value is None else _hint(table, position),
+            hint=_NULL_HINT if unfit.value is None else _hint(table, unfit.position),
         )
 
 
@@ -58,14 +59,14 @@ def find_zero_byte(table: MappedTable, rows: Packed) -> Misfit | None:
 
     To look at every text before it is sent would cost more than to look for the one afterwards.
     """
-    wires = [column.type.wire for column in table.columns]
-    texts = [i for i, wire in enumerate(wires) if wire == "text"]
+    types = [column.type for column in table.columns]
+    texts = [i for i, t in enumerate(types) if t.wire == "text" and t.encode is None]
     for row in rows.rows():
         for i in texts:
             value = row[i]
             if value is not None and 0 in value:
-                key = tuple(load(wires[k], row[k]) for k in table.key_at)
-                return Misfit(table, key, table.columns[i].source, value.decode())
+                key = tuple(types[k].decode(load(types[k].wire, row[k])) for k in table.key_at)
+                return Misfit(table, key, Unfit(table.columns[i].source, value.decode(), ZERO_BYTE))
     return None
 
 
@@ -75,10 +76,10 @@ def find_misfit(
     """The first row, or key of a delete, that the table cannot hold."""
     for row in rows:
         if unfit := table.why(row):
-            return Misfit(table, tuple(row[i] for i in table.key), unfit.position, unfit.value)
+            return Misfit(table, tuple(row[i] for i in table.key), unfit)
     for key in deletes:
         if unfit := table.why_key(key):
-            return Misfit(table, key, unfit.position, unfit.value, deleted=True)
+            return Misfit(table, key, unfit, deleted=True)
     return None
 
 

@@ -101,7 +101,7 @@ class Preparation:
                 fit.append(row)
                 fit_seqs.append(seq)
                 continue
-            misfit = Misfit(table, tuple(row[i] for i in table.key), unfit.position, unfit.value)
+            misfit = Misfit(table, tuple(row[i] for i in table.key), unfit)
             if not self._quarantine.takes(table, unfit.position):
                 raise misfit
             asides.append(Aside(table, row, seq, unfit.position, misfit.reason))

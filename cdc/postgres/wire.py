@@ -1,7 +1,9 @@
 """Values on their way to PostgreSQL: always binary, and never coerced.
 
-COPY and parameters use the same dumpers of psycopg, chosen by the type of the column and not by
-that of the value, so both paths store the same. Nearly all refuse a value of a foreign Python type.
+Most types have an encoder of their own, which makes the binary form. Values of the others go as
+they are, through psycopg's dumpers, chosen by the type of the column and not by that of the value.
+COPY and parameters use the same, so both paths store the same. Nearly all dumpers refuse a value of
+a foreign Python type.
 Two do not: float8 takes an int, and bytea takes a subclass of bytes, such as UndecodableText.
 `Strict` refuses those before they are written.
 """
@@ -18,6 +20,7 @@ from psycopg.adapt import Buffer, Dumper, PyFormat, Transformer
 from psycopg.pq import Format, PGconn
 
 from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.types import TargetType
 from cdc.postgres.encoding import Encoding
 from cdc.schema import Column, Row
 
@@ -71,14 +74,19 @@ class PackedArrayDumper(Dumper):
         return obj.data
 
 
+def _dumped_as(type_: TargetType) -> int:
+    """The oid by which psycopg's dumper is chosen; bytea for what is in its binary form already."""
+    return _ARRAY_TYPES[type_.wire if type_.encode is None else "bytea"].oid
+
+
 class ArrayPacker:
     """Packs the values of one column into an array; the server needs one plan for any number."""
 
-    def __init__(self, wire: str) -> None:
-        info = _ARRAY_TYPES[wire]
+    def __init__(self, type_: TargetType) -> None:
+        info = _ARRAY_TYPES[type_.wire]
         self._oid = info.oid
         self._array_oid = info.array_oid
-        dumper = psycopg.adapters.get_dumper_by_oid(info.oid, Format.BINARY)
+        dumper = psycopg.adapters.get_dumper_by_oid(_dumped_as(type_), Format.BINARY)
         self._dump: Callable[[Any], Buffer | None] = dumper(object).dump
 
     def pack(self, values: Sequence[object]) -> PackedArray:
@@ -135,10 +143,10 @@ def load(wire: str, data: bytes | None) -> Any:
 class RowPacker:
     """Packs rows of one table. Needs no connection, so that it can be done ahead of the sending."""
 
-    def __init__(self, table: MappedTable) -> None:
-        self._encoding = Encoding(table)
-        self._strict = Strict(table)
-        self._oids = [_ARRAY_TYPES[column.type.wire].oid for column in table.columns]
+    def __init__(self, table: MappedTable, encoding: Encoding, strict: "Strict") -> None:
+        self._encoding = encoding
+        self._strict = strict
+        self._oids = [_dumped_as(column.type) for column in table.columns]
 
     def begin(self) -> "Packing":
         """Begin with the first of some rows that will be sent together."""
@@ -183,7 +191,8 @@ class Strict:
         self._checks = [
             (itemgetter(column.source), _EXACT[column.type.wire])
             for column in table.columns
-            if column.type.wire in _EXACT
+            if column.type.encode is None
+            and column.type.wire in _EXACT
             and not self._is_sure(table.source.columns[column.source], column)
         ]
         self._keys = [

@@ -50,8 +50,8 @@ class TableWriter:
         self.table = table
         self._encoding = Encoding(table)
         self._strict = Strict(table)
-        self._packer = RowPacker(table)
-        self._packers = [ArrayPacker(column.type.wire) for column in table.columns]
+        self._packer = RowPacker(table, self._encoding, self._strict)
+        self._packers = [ArrayPacker(column.type) for column in table.columns]
         self._key_packers = [self._packers[i] for i in table.key_at]
         self._compose()
 

@@ -3,10 +3,8 @@
 Nothing may write to either side meanwhile. One table at a time is held in memory.
 """
 
-import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
 from psycopg import sql
@@ -14,8 +12,8 @@ from psycopg import sql
 from cdc.mapping.table import MappedTable
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
-from cdc.proof.literals import parse_literal
-from cdc.schema import Key, Row, UndecodableText, Value
+from cdc.proof.canonical import Canonical, ColumnForms
+from cdc.schema import Key, Row
 from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
@@ -24,9 +22,6 @@ from cdc.sqlite.rows import Bound
 EXAMPLES: Final = 5
 CHUNK: Final = Bound(seconds=0.025, rows=20_000)
 
-Canonical = tuple[str, Any]
-"""A value in the form that is compared: its storage class, and its bits or digits."""
-
 
 @dataclass(slots=True)
 class Comparison:
@@ -34,7 +29,8 @@ class Comparison:
 
     `quarantined` rows are missing by rights, as are `dropped` ones, which the operator has given
     up. A key of the quarantine that has a row in the target all the same counts as extra. `stale`
-    are entries whose row is gone from SQLite.
+    are entries whose row is gone from SQLite. `altered` counts values for which the configuration
+    has another one stored.
     `examples` name the first few: (what, key, SQLite's row or None, PostgreSQL's row or None).
     """
 
@@ -46,6 +42,7 @@ class Comparison:
     quarantined: int = 0
     dropped: int = 0
     stale: int = 0
+    altered: int = 0
     examples: list[tuple[str, Any, Any, Any]] = field(default_factory=list)
 
     @property
@@ -81,11 +78,13 @@ def compare_table(
     """
     result = Comparison(source.name)
     entries = set(quarantined)
-    key, positions = target.key_at, target.positions
-    theirs = {tuple(row[i] for i in key): row for row in _target_rows(conn, target)}
+    key, forms = target.key_at, [ColumnForms(column) for column in target.columns]
+    columns = list(zip(target.positions, forms, strict=True))
+    theirs = {tuple(row[i] for i in key): row for row in _target_rows(conn, target, forms)}
     for row in _source_rows(file, source):
         result.rows += 1
-        canonical = tuple(of_sqlite(row[i]) for i in positions)
+        canonical = tuple(form.of_source(row[i]) for i, form in columns)
+        result.altered += sum(form.altered(row[i]) for i, form in columns)
         identity = tuple(canonical[i] for i in key)
         found = theirs.pop(identity, None)
         own_key = tuple(row[i] for i in target.source.key)
@@ -105,23 +104,6 @@ def compare_table(
     return result
 
 
-def of_sqlite(value: Value) -> Canonical:
-    """The canonical form of a SQLite value."""
-    match value:
-        case None:
-            return ("null", None)
-        case int():
-            return ("integer", value)
-        case float():
-            return ("real", struct.pack(">d", value))
-        case str():
-            return ("text", value.encode())
-        case UndecodableText():
-            return ("text", bytes(value))
-        case bytes():
-            return ("blob", value)
-
-
 def _source_rows(file: SourceFile, source: SourceTable) -> Iterator[Row]:
     reader = ChunkReader(file, source)
     place: Row | None = None
@@ -134,10 +116,14 @@ def _source_rows(file: SourceFile, source: SourceTable) -> Iterator[Row]:
         place = chunk.place
 
 
-def _target_rows(conn: Connection, target: MappedTable) -> Iterator[tuple[Canonical, ...]]:
-    columns = sql.SQL(", ").join(sql.Identifier(c.name) for c in target.columns)
+def _target_rows(
+    conn: Connection, target: MappedTable, forms: Sequence[ColumnForms]
+) -> Iterator[tuple[Canonical, ...]]:
+    columns = sql.SQL(", ").join(
+        sql.SQL("{}::text" if form.as_text else "{}").format(sql.Identifier(column.name))
+        for column, form in zip(target.columns, forms, strict=True)
+    )
     query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(target.schema, target.name))
-    readers = [_READERS[column.type.name] for column in target.columns]
     with (
         translated(f"read {target.schema}.{target.name}"),
         conn.transaction(),
@@ -146,24 +132,4 @@ def _target_rows(conn: Connection, target: MappedTable) -> Iterator[tuple[Canoni
         cursor.itersize = 10_000
         cursor.execute(query)
         for row in cursor:
-            yield tuple(
-                ("null", None) if value is None else read(value)
-                for read, value in zip(readers, row, strict=True)
-            )
-
-
-def _of_numeric(value: Decimal) -> Canonical:
-    # An integral number that fits is an integer: no real of that kind is let into a numeric.
-    if value.is_finite() and value == value.to_integral_value() and -(2**63) <= value < 2**63:
-        return ("integer", int(value))
-    return ("real", struct.pack(">d", float(value)))
-
-
-_READERS: Final[dict[str, Callable[[Any], Canonical]]] = {
-    "bigint": lambda value: ("integer", value),
-    "double precision": lambda value: ("real", struct.pack(">d", value)),
-    "text": lambda value: ("text", value.encode()),
-    "bytea": lambda value: ("blob", bytes(value)),
-    "numeric": _of_numeric,
-    "literal": lambda value: of_sqlite(parse_literal(value)),
-}
+            yield tuple(form.of_target(value) for form, value in zip(forms, row, strict=True))

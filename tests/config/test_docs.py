@@ -47,7 +47,7 @@ def _expected(key: Key) -> tuple[str, str]:
     elif key.shape == "named sections":
         default = "none"
     elif key.default is None:
-        default = "`postgres.schema`"
+        default = "`postgres.schema`" if key.name == "schema" else "none"
     else:
         default = f"`{toml_value(key.default)}`"
     return default, key.allowed

@@ -46,8 +46,7 @@ WRONG = {
         SOURCE + '[sources.tables.trades.columns."a b"]\ntype = "litteral"',
         (
             '[[sources]] number 1 ("trades"), [sources.tables.trades.columns."a b"] '
-            'type = "litteral": must be one of "bigint", "double precision", "text", "bytea", '
-            '"numeric", "literal".'
+            'type = "litteral": must be one of "bigint", "integer", "smallint", "boolean",'
         ),
     ),
     "type of another type": (
@@ -58,9 +57,21 @@ WRONG = {
         '[[sources]]\nname = "trades"',
         '[[sources]] number 1 ("trades") lacks the key "path": a path, in quotes.',
     ),
-    "missing override": (
-        SOURCE + "[sources.tables.trades.columns.momentum]",
-        '[sources.tables.trades.columns.momentum] lacks the key "type": one of "bigint"',
+    "sizes that no type has": (
+        SOURCE + '[sources.tables.trades.columns.price]\ntype = "numeric(4,10)"',
+        '[sources.tables.trades.columns.price] type = "numeric(4,10)": must be one of',
+    ),
+    "option of another type": (
+        SOURCE + '[sources.tables.trades.columns.price]\ntype = "bigint"\ntimezone = "UTC"',
+        '[sources.tables.trades.columns.price] "timezone" says nothing about a column of type',
+    ),
+    "what makes no sense for the type": (
+        SOURCE + '[sources.tables.trades.columns.c]\ntype = "text"\non_misfit = "round"',
+        'on_misfit = "round" does not make sense for a column of type text.',
+    ),
+    "unknown time zone": (
+        SOURCE + '[sources.tables.t.columns.c]\ntype = "timestamptz"\ntimezone = "New York"',
+        'timezone = "New York": must be an IANA name such as "America/New_York".',
     ),
     "no source": ("[postgres]", 'lacks the key "sources": at least one [[sources]].'),
     "empty list of sources": ("sources = []", "sources = []: must be at least one [[sources]]."),

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,9 +34,19 @@ def rows_by_python(path, table):
 
 def plain(row):
     """A row of psycopg in the values that Python's sqlite3 has for it."""
-    return tuple(
-        (int(v) if v == int(v) else float(v)) if isinstance(v, Decimal) else v for v in row
-    )
+    return tuple(map(_plain, row))
+
+
+def _plain(value):
+    match value:
+        case Decimal():
+            return int(value) if value == int(value) else float(value)
+        case datetime():
+            return value.isoformat(" ")
+        case bool():
+            return int(value)
+        case _:
+            return value
 
 
 def test_init_and_run_give_every_row_of_every_table(shop):

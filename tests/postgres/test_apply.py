@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.errors import PositionMoved, TargetRefused, ValueDoesNotFit
-from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, literal
+from cdc.mapping.literals import literal
+from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT
 from cdc.postgres import state, tables
 from cdc.postgres.apply import Applier, TableChanges
 from cdc.postgres.identifiers import target_identifier, target_identifiers

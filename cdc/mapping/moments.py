@@ -1,0 +1,271 @@
+"""Dates, times and instants, from texts in ISO form or from numbers that count since 1970."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from struct import Struct
+from typing import Any, Final
+
+from cdc.mapping.codec import Codec, Options, Unfitting, require_same
+from cdc.mapping.numbers import ROUND, read_number, write_number
+from cdc.mapping.zones import LocalTime
+from cdc.schema import Affinity, Value
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
+_MOMENT: Final = re.compile(
+    rf"{_DATE.pattern}[T ]{_TIME.pattern}(?P<zone>Z|[+-]\d\d:\d\d)?", re.ASCII
+)
+_FRACTION: Final = re.compile(r"\.(\d{1,6})", re.ASCII)
+
+_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  # PostgreSQL's, without a zone
+_EPOCH_UTC: Final = _EPOCH.replace(tzinfo=UTC)
+_UNIX_UTC: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_DAYS: Final = Struct(">i")
+_MICROSECONDS: Final = Struct(">q")
+
+_UNITS: Final = {"s": 6, "ms": 3, "us": 0}
+"""The decimal places between a unit and a microsecond."""
+
+MOST_KEPT: Final = 20_000
+
+CLOCK_OPTIONS: Final = frozenset(("timezone", "ambiguous", "missing", "separator", "epoch"))
+
+
+def day() -> Codec:
+    """date: texts such as 2025-08-01."""
+
+    def forward(value: Value) -> date:
+        if type(value) is not str or not _DATE.fullmatch(value):
+            raise Unfitting("it is no date such as 2025-08-01")
+        found: date = _parsed(date.fromisoformat, value)
+        return found
+
+    first = _EPOCH.toordinal()
+    return Codec(
+        "date",
+        "date",
+        forward,
+        lambda value: _DAYS.pack(value.toordinal() - first),
+        lambda value: str(value.isoformat()),
+    )
+
+
+def time_of_day() -> Codec:
+    """time: texts such as 09:30:00 or 09:30:00.25."""
+
+    def forward(value: Value) -> time:
+        if type(value) is not str or not _TIME.fullmatch(value):
+            raise Unfitting("it is no time such as 09:30:00")
+        found: time = _parsed(time.fromisoformat, value)
+        return found
+
+    def pack(value: time) -> bytes:
+        seconds = (value.hour * 60 + value.minute) * 60 + value.second
+        return _MICROSECONDS.pack(seconds * 1_000_000 + value.microsecond)
+
+    return Codec("time", "time", forward, pack, lambda value: str(value.isoformat()))
+
+
+def moment(name: str, affinity: Affinity, options: Options) -> Codec:
+    """timestamp (what a clock showed) or timestamptz (an instant), from text or from a number."""
+    if options.epoch is not None:
+        return _counted(name, affinity, options.epoch)
+    return _timestamptz(options) if name == "timestamptz" else _timestamp(options)
+
+
+def _timestamp(options: Options) -> Codec:
+    def forward(value: Value) -> datetime:
+        found, zoned = _read(value)
+        if zoned:
+            raise Unfitting("it names a zone, which a timestamp has not")
+        return found
+
+    def reverse(value: Any) -> Value:
+        return str(value.isoformat(options.separator))
+
+    pack = partial(_pack, _EPOCH)
+    quick = _Quick(lambda hour: _microseconds(_EPOCH, hour)).encode
+    return Codec(
+        "timestamp", "timestamp", forward, pack, reverse, quick=quick, options=CLOCK_OPTIONS
+    )
+
+
+def _timestamptz(options: Options) -> Codec:
+    clock = (
+        LocalTime(options.timezone, ambiguous=options.ambiguous, missing=options.missing)
+        if options.timezone
+        else None
+    )
+
+    def forward(value: Value) -> datetime:
+        found, zoned = _read(value)
+        if zoned:
+            return _in_utc(found)
+        if clock is None:
+            raise Unfitting('it names no zone: set "timezone" for the column')
+        return clock.instant(found)
+
+    def reverse(value: Any) -> Value:
+        if clock is not None:
+            shown = clock.shows(value)
+            text = shown.isoformat(options.separator)
+            # The second pass of the hour that repeats needs its zone to be told from the first.
+            if _comes_back(forward, text, value):
+                return text
+        return str(_in_utc(value).replace(tzinfo=None).isoformat(options.separator)) + "Z"
+
+    quick = None if clock is None else _Quick(partial(_whole_hour, clock)).encode
+    return Codec(
+        "timestamptz",
+        "timestamptz",
+        forward,
+        partial(_pack, _EPOCH_UTC),
+        reverse,
+        quick=quick,
+        options=CLOCK_OPTIONS,
+        # Where clocks go back, a later instant may have a smaller text.
+        ordered=clock is None,
+    )
+
+
+def _counted(name: str, affinity: Affinity, unit: str) -> Codec:
+    """From a number of `unit`s since 1970-01-01 00:00 UTC."""
+    places = _UNITS[unit]
+    zoned = name == "timestamptz"
+    epoch = _EPOCH_UTC if zoned else _EPOCH
+
+    def instant(microseconds: Decimal) -> datetime:
+        try:
+            found = _UNIX_UTC + int(microseconds) * _MICROSECOND
+        except OverflowError:
+            raise Unfitting("it is beyond the years 1 to 9999") from None
+        return found if zoned else found.replace(tzinfo=None)
+
+    def forward(value: Value) -> datetime:
+        microseconds = read_number(value, affinity).scaleb(places)
+        if microseconds != microseconds.to_integral_value():
+            raise Unfitting("it is finer than a microsecond")
+        stored = instant(microseconds)
+        require_same(value, reverse(stored))
+        return stored
+
+    def rounded(value: Value) -> datetime:
+        microseconds = read_number(value, affinity).scaleb(places)
+        return instant(microseconds.to_integral_value(ROUND_HALF_UP))
+
+    def reverse(value: Any) -> Value:
+        aware = value if zoned else value.replace(tzinfo=UTC)
+        count = Decimal((aware - _UNIX_UTC) // _MICROSECOND).scaleb(-places)
+        whole = count == count.to_integral_value()
+        return write_number(Decimal(int(count)) if whole else count.normalize(), affinity)
+
+    return Codec(
+        name,
+        name,
+        forward,
+        partial(_pack, epoch),
+        reverse,
+        instead={ROUND: rounded},
+        options=CLOCK_OPTIONS,
+        ordered=affinity != "TEXT",
+    )
+
+
+def _read(value: Value) -> tuple[datetime, bool]:
+    """The moment that a text names, and whether it names a zone, too."""
+    match = _MOMENT.fullmatch(value) if type(value) is str else None
+    if match is None:
+        raise Unfitting("it is no moment such as 2025-08-01T09:30:00")
+    return _parsed(datetime.fromisoformat, match[0]), match["zone"] is not None
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise Unfitting(str(exc)) from None
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Unfitting("it is beyond the years 1 to 9999") from None
+
+
+def _comes_back(forward: Callable[[Value], datetime], text: str, wanted: datetime) -> bool:
+    try:
+        return forward(text) == wanted
+    except Unfitting:
+        return False
+
+
+def _microseconds(epoch: datetime, value: datetime) -> int:
+    return (value - epoch) // _MICROSECOND
+
+
+def _pack(epoch: datetime, value: datetime) -> bytes:
+    return _MICROSECONDS.pack(_microseconds(epoch, value))
+
+
+def _whole_hour(clock: LocalTime, hour: datetime) -> int:
+    """The instant of a full hour on the clock, where the whole hour has one offset."""
+    last = timedelta(hours=1) - _MICROSECOND
+    start = clock.instant(hour)
+    if clock.instant(hour + last) - start != last:
+        raise Unfitting("the clock is set in this hour")
+    return _microseconds(_EPOCH_UTC, start)
+
+
+class _Quick:
+    """Encodes texts without a zone, of which thousands share an hour, and many the rest.
+
+    `start` gives the microseconds of a full hour, or raises Unfitting.
+    """
+
+    def __init__(self, start: Callable[[datetime], int]) -> None:
+        self._start = start
+        self._hours: dict[str, int | None] = {}
+        self._rests: dict[str, int] = {}
+
+    def encode(self, value: Value) -> bytes | None:
+        """The binary form; None where the long way has to find out."""
+        if type(value) is not str or len(value) < 19:
+            return None
+        hour = self._hours.get(value[:13], -1)
+        if hour == -1:
+            hour = self._hour(value[:13])
+        rest = self._rests.get(value[13:19])
+        if rest is None:
+            rest = self._rest(value[13:19])
+        if hour is None or rest is None:
+            return None
+        if len(value) == 19:
+            return _MICROSECONDS.pack(hour + rest)
+        fraction = _FRACTION.fullmatch(value, 19)
+        if fraction is None:
+            return None
+        return _MICROSECONDS.pack(hour + rest + int(fraction[1].ljust(6, "0")))
+
+    def _hour(self, text: str) -> int | None:
+        try:
+            found = self._start(_read(f"{text}:00:00")[0])
+        except Unfitting:
+            found = None
+        if len(self._hours) >= MOST_KEPT:
+            self._hours.clear()
+        self._hours[text] = found
+        return found
+
+    def _rest(self, text: str) -> int | None:
+        if not _TIME.fullmatch(f"00{text}") or text > ":59:59":
+            return None
+        if text[1:3] > "59" or text[4:] > "59":
+            return None
+        found = (int(text[1:3]) * 60 + int(text[4:])) * 1_000_000
+        self._rests[text] = found  # there are 3,600 of them
+        return found
