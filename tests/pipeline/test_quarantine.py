@@ -185,3 +185,52 @@ def test_the_log_tells_what_was_set_aside(shelf):
     daemon.wait_for("quarantined", table="things")
     assert "TEXT 'n/a' does not fit column price" in daemon.text
     assert daemon.stop() == 0
+
+
+MAPPED = """
+[sources.tables.deals.columns]
+day.type = "date"
+label.type = "varchar(3)"
+price = { type = "numeric(10,4)", on_misfit = "quarantine" }
+"""
+DEAL = "INSERT OR REPLACE INTO deals VALUES (?, ?, ?, ?)"
+
+
+def test_types_of_the_configuration(site):
+    """A row that a chosen type cannot hold is set aside, too, key or not, until it can."""
+    site.sqlite(
+        "CREATE TABLE deals (day TEXT, n INTEGER, label TEXT, price REAL, PRIMARY KEY (day, n))"
+    )
+    good = [("2026-03-01", 1, "abc", 1.5), ("2026-03-02", 1, None, None)]
+    bad = [
+        ("2026-02-30", 1, "abc", 1.5),
+        ("someday", 2, "abc", 1.5),
+        ("2026-03-01", 3, "abcd", 1.5),
+        ("2026-03-01", 4, "abc", "n/a"),
+        ("2026-03-01", 5, "abc", 0.00001),
+    ]
+    site.sqlite(DEAL, *good, *bad[:3])
+    site.configure(on_error="quarantine", more=MAPPED)
+    site.catch_up()
+    site.sqlite(DEAL, *bad[3:])
+    site.catch_up()
+    assert {entry.key for entry in entries(site)} == {row[:2] for row in bad}
+    site.assert_equal()
+    site.sqlite("UPDATE deals SET label = 'abc', price = 1.25")
+    site.sqlite("DELETE FROM deals WHERE day = 'someday'")
+    site.catch_up()
+    assert [entry.key for entry in entries(site)] == [("2026-02-30", 1)]
+    assert site.postgres("SELECT count(*) FROM deals") == [(5,)]
+    site.assert_equal()
+
+
+def test_a_column_of_the_configuration_asks_for_it_alone(site):
+    """Where on_error is "halt", only the column that says so has its rows set aside."""
+    site.sqlite("CREATE TABLE deals (day TEXT, n INTEGER PRIMARY KEY, label TEXT, price REAL)")
+    site.sqlite(DEAL, ("2026-03-01", 1, "abc", "n/a"))
+    site.configure(more=MAPPED)
+    site.catch_up()
+    assert [entry.key for entry in entries(site)] == [(1,)]
+    site.sqlite(DEAL, ("2026-03-01", 2, "abcd", 1.5))
+    with pytest.raises(ValueDoesNotFit):
+        site.catch_up()
