@@ -11,6 +11,7 @@
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
         ├── TargetRefused        it answered no; trying again will not help
+        │   └── UniqueConflict   two rows share values that a unique index keeps apart
         ├── PositionMoved        somebody else advanced the position meanwhile
         └── ValueDoesNotFit      a value has no faithful form in its target column
 
@@ -86,6 +87,17 @@ class TargetRefused(TargetError):
 
 class PositionMoved(TargetError):
     """The position in the target is not the one that a batch started from: read it again."""
+
+
+class UniqueConflict(TargetRefused):
+    """Rows would share the values of a unique index: at this moment, or by its sense in the target.
+
+    `index` is the name of the index.
+    """
+
+    def __init__(self, message: str, *, index: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.index = index
 
 
 class ValueDoesNotFit(TargetError):

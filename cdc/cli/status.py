@@ -32,6 +32,7 @@ def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
             "message": each.message,
             "holder": each.holder,
             "tables": each.tables,
+            "left_out": each.left_out,
         }
         for lag, each in zip(lag_as_json(lags)["sources"], lags, strict=True)
     ]
@@ -58,3 +59,6 @@ def _print_source(each: SourceLag) -> None:
         table.add_row("         ", t.name, state + aside, t.target)
     if each.tables:
         DATA.print(table)
+    for missing in each.left_out:
+        what = f"{missing.table}: {missing.what}"
+        DATA.print(f"  without {what} ({missing.reason})", markup=False)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import quarantine, state
+from cdc.postgres import left_out, quarantine, state
 from cdc.postgres.connection import Connection, Target
+from cdc.postgres.left_out import LeftOut
 from cdc.sqlite import log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
@@ -32,7 +33,8 @@ class TableStatus:
 class SourceLag:
     """One source. `lag_seconds` is the age of the oldest event that is not applied, 0 without one.
 
-    `copied` says whether every table's copy is complete; until then the lag says little.
+    `copied` says whether every table's copy is complete; until then the lag says little. `left_out`
+    is what the target lacks of the source's schema.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SourceLag:
     copied: bool
     holder: Holder | None
     tables: tuple[TableStatus, ...]
+    left_out: tuple[LeftOut, ...]
 
     @property
     def quarantined(self) -> int:
@@ -100,6 +103,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
             )
             for t in tables
         ),
+        left_out=tuple(left_out.read(conn, source.name)) if known else (),
     )
 
 

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
-from cdc.errors import SourceBusy, ValueDoesNotFit
+from cdc.errors import SourceBusy, UniqueConflict, ValueDoesNotFit
 from cdc.logs import fields
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.ahead import ReadAhead
+from cdc.pipeline.constraints import SourceConstraints
 from cdc.pipeline.copying import ChunkSource, Copied, Stand
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.session import Session
@@ -94,6 +95,8 @@ class Replication:
         """Tables that are being copied without their key: until the last chunk, or until an event
         needs it. They hold nothing but the rows of chunks."""
         self._copies = self._copy_all()
+        self._constraints = SourceConstraints(name, session.tables, target)
+        self._completed = False
         self._unrecorded = False
         self._next_boundary = 0.0
         progress.captured_seq = max(progress.captured_seq, session.position.seq)
@@ -163,6 +166,9 @@ class Replication:
             self._apply(NO_BATCH, boundary=True)
 
     def _tail(self) -> bool:
+        if not self._completed:
+            self._constraints.complete()
+            self._completed = True
         if self._progress.state is not SourceState.TAILING:
             self._begin_tailing()
         batch = self._ahead.take()
@@ -182,6 +188,9 @@ class Replication:
                 raise
             self._apply_carefully(batch.end.seq)
             return True
+        except UniqueConflict as conflict:
+            self._untangle(conflict)
+            return True
         self._unrecorded = batch.complete and not due
         return True
 
@@ -197,6 +206,27 @@ class Replication:
         batch = self._read_batch(self._session.position, up_to, careful=True)
         self._apply(batch, boundary=False, careful=True)
 
+    def _untangle(self, conflict: UniqueConflict) -> None:
+        """Apply events whose rows took each other's unique values.
+
+        A batch writes its rows in another order than SQLite did, and may end inside a transaction:
+        so first all rows that it touches are deleted, then it is extended to the end of the log.
+        What is left is a difference in sense; the index goes, replication stays.
+        """
+        self._ahead.forget()
+        for whole in (False, True):
+            batch = self._read_batch(self._session.position, clear=True, whole=whole)
+            if batch.end is None:
+                break
+            try:
+                self._apply(batch, boundary=False, careful=self._sets_aside())
+            except UniqueConflict as again:
+                conflict = again
+            else:
+                return
+        if not self._constraints.give_up(conflict.index, str(conflict)):
+            raise conflict
+
     def _begin_tailing(self) -> None:
         self._progress.state = SourceState.TAILING
         log.info(
@@ -207,12 +237,23 @@ class Replication:
         )
 
     def _read_batch(
-        self, after: Position, up_to: int | None = None, *, careful: bool = False
+        self,
+        after: Position,
+        up_to: int | None = None,
+        *,
+        careful: bool = False,
+        clear: bool = False,
+        whole: bool = False,
     ) -> Batch:
-        """The next batch behind `after`. Runs ahead, so that the other thread only has to send."""
+        """The next batch behind `after`. Runs ahead, so that the other thread only has to send.
+
+        `whole`: all that the log holds.
+        """
         found = self._read_events(after, up_to)
+        while whole and found.events and not found.complete:
+            found = found.joined(self._read_events(found.end, up_to))
         compacted = self._session.compactor.compact(found.events)
-        changes = self._applier.prepare(compacted, careful=careful)
+        changes = self._applier.prepare(compacted, careful=careful or clear, clear=clear)
         end = found.end if found.events else None
         return Batch(changes, end, found.complete, found.count, found.oldest_at)
 
@@ -309,6 +350,10 @@ class Replication:
                     # Where one row does not fit, others may follow: so for the rest of the table.
                     ahead.forget()
                     careful = True
+                    continue
+                except UniqueConflict as conflict:
+                    ahead.forget()
+                    self._untangle(conflict)
                     continue
                 stand = copied.end
                 progress.copied, progress.done = table.copied, table.live

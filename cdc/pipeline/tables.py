@@ -14,6 +14,7 @@ from cdc.mapping.table import MappedTable
 from cdc.mapping.wishes import NO_WISH, Wish, Wishes, agree, map_columns, target_names
 from cdc.postgres import state, tables
 from cdc.postgres.connection import Connection
+from cdc.postgres.constraints import drop_indexes
 from cdc.postgres.identifiers import target_identifier, target_identifiers
 from cdc.postgres.translate import translated
 from cdc.schema import Row, Table
@@ -104,6 +105,8 @@ class TablePreparation:
             _warn_of_rowids(self._source, capture)
         name = self._source.name
         if resync:
+            # What is still there may stand in the way of what the chunks bring.
+            drop_indexes(self._conn, mapped)
             state.restart_copy(
                 self._conn, name, capture.name, definition=made_for, since_seq=self._seq
             )

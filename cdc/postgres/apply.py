@@ -15,7 +15,7 @@ from psycopg import RawCursor
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8
 
-from cdc.errors import TargetRefused, ValueDoesNotFit
+from cdc.errors import TargetRefused, UniqueConflict, ValueDoesNotFit
 from cdc.mapping.table import MappedTable
 from cdc.postgres.changes import Advance, Aside, Changes, Chunk, Prepared, TableChanges
 from cdc.postgres.connection import Connection
@@ -81,9 +81,12 @@ class Applier:
         """
         return self._preparation.begin_packing(table)
 
-    def prepare(self, changes: Changes, *, careful: bool = False) -> Prepared:
-        """Make the changes of a batch ready to be sent; raises Misfit. Needs no connection."""
-        return self._preparation.prepare(changes, careful=careful)
+    def prepare(self, changes: Changes, *, careful: bool = False, clear: bool = False) -> Prepared:
+        """Make the changes of a batch ready to be sent; raises Misfit. Needs no connection.
+
+        `clear`: all rows that are written anew are deleted first, so that they may swap values.
+        """
+        return self._preparation.prepare(changes, careful=careful, clear=clear)
 
     def apply(
         self,
@@ -102,8 +105,9 @@ class Applier:
         changes and chunk, read again and not made ready, can be applied with `careful`: then the
         rows that the server refuses are found one by one, and go into the quarantine, too.
 
-        Raises PositionMoved; Misfit or ValueDoesNotFit; TargetUnavailable, after which the batch
-        may or may not have been committed; TargetRefused.
+        After a UniqueConflict the same changes, prepared with `clear`, may go: values were swapped.
+        Raises PositionMoved; UniqueConflict; Misfit or ValueDoesNotFit; TargetUnavailable, after
+        which the batch may or may not have been committed; TargetRefused.
         """
         ready = self.prepare(changes, careful=careful)
         action = f"apply {advance.source} {advance.from_seq}…{advance.to_seq}"
@@ -271,6 +275,12 @@ def _naming_refusals() -> Iterator[None]:
     """Raise a ValueDoesNotFit where the server refuses a row that no dumper minded."""
     try:
         yield
+    except psycopg.errors.UniqueViolation as exc:
+        raise UniqueConflict(
+            f"rows are not apart: {reason(exc)}",
+            index=exc.diag.constraint_name or "",
+            hint="drop the index, or exclude the table; cdc drops only what it has made itself",
+        ) from exc
     except ROW_ERRORS as exc:
         raise ValueDoesNotFit(
             f"a row does not fit: {reason(exc)}",

@@ -1,7 +1,8 @@
 """What a batch and a chunk do to the target: as read from SQLite, and made ready to be sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from cdc.mapping.table import MappedTable
 from cdc.postgres.wire import Packed, PackedArray
@@ -58,10 +59,13 @@ class TableChanges:
     unheld: list[Key] = field(default_factory=list)
     seqs: Callable[[], Sequence[int]] = tuple
 
+    def written(self, table: MappedTable) -> Iterator[Key]:
+        """The keys of the rows that are written."""
+        return zip(*(map(itemgetter(i), self.upserts) for i in table.key), strict=True)
+
     def keys(self, table: MappedTable) -> list[Key]:
         """All keys that the changes speak of."""
-        written = [tuple(row[i] for i in table.key) for row in self.upserts]
-        return [*written, *self.deletes, *self.unheld]
+        return [*self.written(table), *self.deletes, *self.unheld]
 
 
 @dataclass(frozen=True, slots=True)

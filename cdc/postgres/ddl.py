@@ -38,9 +38,14 @@ _WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
 
 @dataclass(frozen=True, slots=True)
 class IndexDesign:
-    """A secondary index as it will be. `comment` is how it is known again in the catalogue."""
+    """A secondary index as it will be. `comment` is how it is known again in the catalogue.
+
+    `second_name` is for where the first is taken by another relation of the schema: another file
+    may have an index of the same name.
+    """
 
     name: str
+    second_name: str
     body: str
     unique: bool
     comment: str
@@ -264,7 +269,9 @@ class _Designer:
         kind = "UNIQUE" if index.unique else ""
         mark = sha256(f"{kind} {body}".encode()).hexdigest()[:12]
         comment = f"Index {index.name} of SQLite, kept by cdc ({mark})"
-        return IndexDesign(self._index_name(index), body, index.unique, comment, index.name)
+        name = self._index_name(index)
+        second = with_hash(f"{self.table.name}_{name}", salt=0)
+        return IndexDesign(name, second, body, index.unique, comment, index.name)
 
     def _index_name(self, index: Index) -> str:
         if index.declared:
@@ -295,11 +302,6 @@ class _Designer:
 
     def _leave_out(self, what: str, text: str, reason: str) -> None:
         self.untranslated.append(Untranslated(what, text, reason))
-
-
-def with_suffix(name: str) -> str:
-    """Another name for an index whose own is taken by another relation of the schema."""
-    return with_hash(name, salt=0)
 
 
 def _columns(table: MappedTable) -> dict[str, tuple[Column, TargetColumn]]:

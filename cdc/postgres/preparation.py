@@ -5,7 +5,6 @@ Nothing here needs a connection, so it can be done in a thread ahead of the one 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 
 import psycopg
 
@@ -38,44 +37,52 @@ class Preparation:
             known = self._writers[table.schema, table.name] = TableWriter(table)
         return known
 
-    def prepare(self, changes: Changes, *, careful: bool = False) -> Prepared:
+    def prepare(self, changes: Changes, *, careful: bool = False, clear: bool = False) -> Prepared:
         """The changes, ready to be sent.
+
+        `clear`: whatever their number, all keys are deleted before the rows are written.
 
         `careful`: every row is looked at beforehand, also for what only the server would notice,
         and what fits is kept as it is beside its packed form.
         """
         return [
-            (table, each if isinstance(each, Ready) else self._prepare(table, each, careful))
+            (
+                table,
+                each
+                if isinstance(each, Ready)
+                else self._prepare(table, each, careful=careful, clear=clear),
+            )
             for table, each in changes
         ]
 
-    def _prepare(self, table: MappedTable, changes: TableChanges, careful: bool) -> Ready:
+    def _prepare(
+        self, table: MappedTable, changes: TableChanges, *, careful: bool, clear: bool
+    ) -> Ready:
         asides: list[Aside] = []
         fit = changes
         try:
             if careful:
                 fit, asides = self._part(table, changes)
-            ready = self._pack(table, fit)
+            ready = self._pack(table, fit, clear=clear)
         except Misfit:
             if careful or not self._quarantine.takes_any(table):
                 raise
             fit, asides = self._part(table, changes)
-            ready = self._pack(table, fit)
+            ready = self._pack(table, fit, clear=clear)
         suspects = self._quarantine.suspects(table)
         touched = [key for key in changes.keys(table) if key in suspects] if suspects else []
         self._quarantine.suspect(asides)
         few = not isinstance(ready.rows, Packed)
         return Ready(ready.keys, ready.rows, asides, touched, fit if few or careful else None)
 
-    def _pack(self, table: MappedTable, changes: TableChanges) -> Ready:
+    def _pack(self, table: MappedTable, changes: TableChanges, *, clear: bool) -> Ready:
         writer = self.writer(table)
-        few = len(changes.upserts) + len(changes.deletes) < self._bulk_rows
+        few = not clear and len(changes.upserts) + len(changes.deletes) < self._bulk_rows
         with translated(f"pack rows of {table.name}"), naming_misfits([(table, changes)]):
             if few:
                 keys = writer.pack_keys(changes.deletes) if changes.deletes else []
                 return Ready(keys, writer.pack(changes.upserts) if changes.upserts else [])
-            written = zip(*(map(itemgetter(i), changes.upserts) for i in table.key), strict=True)
-            keys = writer.pack_keys([*written, *changes.deletes])
+            keys = writer.pack_keys([*changes.written(table), *changes.deletes])
             packing = writer.begin_packing()
             packing.add(changes.upserts)
             return Ready(keys, packing.end())

@@ -17,6 +17,8 @@ from cdc.schema import Row
 ROW_ERRORS: Final = (
     psycopg.DataError,
     psycopg.errors.ProgramLimitExceeded,  # a key too long for an index entry, a row for a page
+    psycopg.errors.CheckViolation,  # SQLite's own may have been switched off, or be younger
+    psycopg.errors.NotNullViolation,
 )
 """What the server raises for a reason that lies in one row alone."""
 

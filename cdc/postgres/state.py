@@ -18,9 +18,9 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 2
+VERSION: Final = 3
 
-STEPS: Final[dict[int, str]] = {2: "postgres/step_2.sql"}
+STEPS: Final[dict[int, str]] = {2: "postgres/step_2.sql", 3: "postgres/step_3.sql"}
 """For each version after the first, the SQL file that leads to it from the one before."""
 
 PRUNE_BATCH: Final = 10_000
@@ -167,6 +167,7 @@ def forget_source(conn: Connection, name: str) -> None:
         conn.execute("DELETE FROM cdc.captured_table WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.boundary WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.quarantine WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.left_out WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.request WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 

@@ -12,6 +12,7 @@ from cdc.errors import TargetRefused
 from cdc.mapping.table import MappedTable
 from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
+from cdc.postgres.constraints import drop_references
 from cdc.postgres.identifiers import MAX_COLUMNS
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
@@ -209,6 +210,7 @@ def _refuse_foreign(conn: Connection, schema: str, name: str) -> None:
 
 def _drop(conn: Connection, schema: str, name: str) -> None:
     _refuse_foreign(conn, schema, name)
+    drop_references(conn, schema, name)
     _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
     _forget(conn, schema, name)
 
