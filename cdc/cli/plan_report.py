@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cdc.cli.output import DATA, tell
 from cdc.cli.plan_words import number, seen, shown_value
+from cdc.constraints import Index
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
 from cdc.sqlite.blindspots import ends_statements
 from cdc.sqlite.orphans import Orphans
@@ -79,11 +80,9 @@ def _print_columns(columns: Iterable[ColumnPlan]) -> None:
 def _print_constraints(plan: TablePlan) -> None:
     """What of the table's schema crosses, and what does not."""
     if plan.design.indexes:
-        names = "; ".join(
-            f"unique {index.source}" if index.unique else index.source
-            for index in plan.design.indexes
-        )
-        _line(f"    Indexes: {names}.")
+        made = {index.source for index in plan.design.indexes}
+        names = [_index(each) for each in plan.source.constraints.indexes if each.name in made]
+        _line(f"    Indexes: {'; '.join(names)}.")
     for key in plan.foreign_keys:
         if key.orphans is not None and key.orphans.count:
             _print_orphans(f"Foreign key {key}", key.orphans)
@@ -94,6 +93,13 @@ def _print_constraints(plan: TablePlan) -> None:
         _line("    Not carried over:")
     for words in left_out:
         _line(f"      {words}")
+
+
+def _index(index: Index) -> str:
+    """An index by its name, or by its columns where a UNIQUE made it, whose name is SQLite's."""
+    columns = ", ".join(term.column or term.expression or "" for term in index.terms)
+    name = f"{index.name} ({columns})" if index.declared else f"({columns})"
+    return f"unique {name}" if index.unique else name
 
 
 def _print_orphans(key: str, orphans: Orphans) -> None:

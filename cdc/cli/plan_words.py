@@ -120,14 +120,15 @@ def _moments(profile: ColumnProfile, least: float, greatest: float) -> str:
 
 def _texts(profile: ColumnProfile) -> str:
     form = profile.form
-    if form == WORD:
-        form = "true or false in words"
     length = f"up to {number(profile.longest_text, 'character')}"
     filled = profile.texts - profile.empty_texts
     if not filled:
         return "empty"
     if form in MOMENTS:
-        return f"{form}s {profile.least_text} to {profile.greatest_text}"
+        least, greatest = profile.least_text, profile.greatest_text
+        return f"{form} {least}" if least == greatest else f"{form}s {least} to {greatest}"
+    if form == WORD:
+        return "words for true and false"
     if form is None:
         # What only some texts look like tells of a column that was used in two ways.
         common = [
