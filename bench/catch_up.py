@@ -44,7 +44,7 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
         def ours() -> float:
             with target.database(dsn, template=before) as database:
                 product.write_config(directory, database, [file])
-                applied, seconds = _catch_up(config)
+                applied, seconds = catch_up(config)
                 if applied != events:
                     raise RuntimeError(f"{applied} events were applied instead of {events}")
                 return applied / seconds
@@ -59,7 +59,7 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
     return [Figure(what, own / other, "x", BOUND, note)]
 
 
-def _catch_up(config_path: Path) -> tuple[int, float]:
+def catch_up(config_path: Path) -> tuple[int, float]:
     """How many events were applied, in how many seconds."""
     gc.set_threshold(COLLECT_EVERY)  # as in the daemon
     config = load(config_path)

@@ -48,8 +48,9 @@ class Codec:
     `forward` makes PostgreSQL's value, in the form in which psycopg reads it (json as text), or
     raises Unfitting. `pack` makes the binary form of that. `reverse` makes the value of SQLite that
     `forward` turns into the same again. `quick`, where there is one, is `pack` after `forward`, or
-    None where it leaves the value to those. `instead` holds the ways to store another value for one
-    that does not fit, and `options` the names of the Options that the type knows.
+    None where it leaves the value to those; `quick_instead` is the same where misfits are rounded.
+    `instead` holds the ways to store another value for one that does not fit, and `options` the
+    names of the Options that the type knows.
 
     `native`: values go to PostgreSQL as they are, through psycopg's own dumpers. `ordered`:
     PostgreSQL orders the values as SQLite does. `key`: values can stand in a primary key.
@@ -61,6 +62,7 @@ class Codec:
     pack: Callable[[Any], bytes]
     reverse: Callable[[Any], Value]
     quick: Callable[[Value], bytes | None] | None = None
+    quick_instead: Callable[[Value], bytes | None] | None = None
     instead: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
     options: frozenset[str] = frozenset()
     native: bool = False

@@ -189,7 +189,8 @@ def _encoder(codec: Codec, options: Options, *, in_key: bool) -> Encoder | None:
         return None
     pack, instead = codec.pack, options.instead
     other: Callable[[Value], Any] | None = codec.instead.get(instead)
-    quick = None if in_key else codec.quick
+    quick = codec.quick_instead if instead == numbers.ROUND else codec.quick
+    quick = None if in_key else quick
 
     def encode(value: Value) -> bytes | None:
         if quick is not None:

@@ -117,6 +117,7 @@ def test_a_difference_in_a_mapped_column_is_seen(site):
     site.catch_up()
     for change in ("price = 0.5001", "won = false", "closed_at = closed_at + '1 us'"):
         with site.target() as target, target.lease() as conn, conn.transaction():
+            conn.execute("SET LOCAL cdc.session = 'on'")
             conn.execute(f"UPDATE public.trades SET {change}".encode())
         assert site.differences()
         site.sqlite("UPDATE trades SET id = id")
