@@ -7,6 +7,7 @@
     │   ├── SourceBusy           its lock could not be had in time
     │   ├── SourceHeld           another daemon holds it
     │   ├── SourceReplaced       it is not the file that was replicated so far
+    │   ├── SchemaMoved          its schema changed while it was looked at
     │   └── CaptureRefused       a table cannot be captured faithfully
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
@@ -67,6 +68,10 @@ class SourceHeld(SourceError):
 
 class SourceReplaced(SourceError):
     """The file's changelog does not continue the position that the target has reached."""
+
+
+class SchemaMoved(SourceError):
+    """The file's schema changed while it was being looked at; look again."""
 
 
 class CaptureRefused(SourceError):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from cdc.config import Config, SourceConfig
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SchemaMoved
 from cdc.logs import fields
 from cdc.pipeline import identity
 from cdc.pipeline.batch import Compactor
@@ -26,7 +26,7 @@ from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
 from cdc.sqlite.mirrors import fill_mirrors
-from cdc.sqlite.verification import Finding
+from cdc.sqlite.verification import Finding, verify
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             position = identity.register(conn, file, source, known, target_id.id)
             with file.reading():
                 schema_version = file.schema_version
+                _check_unmoved(file, source)
                 tables_captured = captured(file)
             prepared = TablePreparation(
                 conn,
@@ -141,7 +142,20 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
 
 def _wanted_tables(file: SourceFile, source: SourceConfig) -> list[str]:
     with file.reading():
-        return [name for name in introspect.table_names(file) if source.captures(name)]
+        return _wanted(file, source)
+
+
+def _wanted(file: SourceFile, source: SourceConfig) -> list[str]:
+    return [name for name in introspect.table_names(file) if source.captures(name)]
+
+
+def _check_unmoved(file: SourceFile, source: SourceConfig) -> None:
+    """Raise SchemaMoved where the application has changed its schema since the installation.
+
+    A migration is many statements, and we may look at the file between any two of them.
+    """
+    if set(verify(file, _wanted(file, source)).values()) - {Finding.INTACT}:
+        raise SchemaMoved(f"The schema of {file.path} changed.")
 
 
 def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import SourceConfig
-from cdc.errors import ConfigError
+from cdc.errors import ConfigError, SchemaMoved
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.defaults import candidates, natural_type
@@ -82,7 +82,7 @@ class TablePreparation:
             return [self._prepare(each, known.get(each.name)) for each in captured]
 
     def _prepare(self, capture: Captured, existing: state.CapturedTable | None) -> ReplicatedTable:
-        mapper = TableMapper(self._file, self._source, self._schema)
+        mapper = TableMapper(self._file, self._source, self._schema, self._schema_version)
         mapped, kept = mapper.mapping(capture.source, capture, existing)
         if existing is not None and kept:
             return _resumed(existing, mapped, capture)
@@ -124,13 +124,21 @@ class TablePreparation:
 class TableMapper:
     """Decides what each table of a source becomes; `cdc plan` shows what this says.
 
-    `schema` is the target's.
+    `schema` is the target's. `schema_version` is the file's from when its tables were looked at;
+    where it has moved since, SchemaMoved is raised. None takes the file as it is.
     """
 
-    def __init__(self, file: SourceFile, source: SourceConfig, schema: str) -> None:
+    def __init__(
+        self,
+        file: SourceFile,
+        source: SourceConfig,
+        schema: str,
+        schema_version: int | None = None,
+    ) -> None:
         self._file = file
         self._source = source
         self._schema = schema
+        self._schema_version = schema_version
 
     def mapping(
         self,
@@ -159,6 +167,8 @@ class TableMapper:
     def _map(self, source: SourceTable, names: Mapping[int, str], wishes: Wishes) -> MappedTable:
         table = source.table
         with self._file.reading():
+            if self._schema_version not in (None, self._file.schema_version):
+                raise SchemaMoved(f"The schema of {self._file.path} changed.")
             rows = sample(self._file, source, SAMPLE)
         columns = map_columns(table, names, rows, wishes)
         for target in columns:

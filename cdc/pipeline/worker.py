@@ -12,6 +12,7 @@ from cdc.config import Config, SourceConfig
 from cdc.errors import (
     CdcError,
     PositionMoved,
+    SchemaMoved,
     SourceBusy,
     SourceUnavailable,
     TargetError,
@@ -21,7 +22,7 @@ from cdc.logs import fields
 from cdc.pipeline import retry
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.replicate import Replication
-from cdc.pipeline.session import SessionEnded, open_session
+from cdc.pipeline.session import Session, SessionEnded, open_session
 from cdc.pipeline.stop import Alarm, Stop
 from cdc.postgres import state
 from cdc.postgres.connection import Target
@@ -29,10 +30,21 @@ from cdc.postgres.requests import Request
 
 log = logging.getLogger(__name__)
 
-PASSING: Final = (TargetUnavailable, PositionMoved, SourceBusy, SourceUnavailable, SessionEnded)
+PASSING: Final = (
+    TargetUnavailable,
+    PositionMoved,
+    SourceBusy,
+    SourceUnavailable,
+    SchemaMoved,
+    SessionEnded,
+)
 """What may mend itself: tried again for as long as it takes."""
 
 LONGEST_RETRY_SECONDS: Final = 5.0
+
+MIGRATION_LOOKS: Final = 5
+MIGRATION_PAUSE_SECONDS: Final = 0.2
+"""A schema that moves while it is looked at is in the middle of a migration: look again soon."""
 
 LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
 """Pauses in seconds, 50 ms in all, after which to look again when a file event brought no news:
@@ -57,7 +69,7 @@ class SourceWorker:
 
     def open(self) -> None:
         """Open the source for the first time: what is wrong now is raised, not tried again."""
-        session = open_session(self._config, self.source, self._target, self._stop)
+        session = self._open_session()
         self._replication = Replication(
             self.source.name,
             session,
@@ -66,6 +78,19 @@ class SourceWorker:
             self.progress,
             synchronous_commit=self._config.postgres.synchronous_commit,
         )
+
+    def _open_session(self) -> Session:
+        for _ in range(MIGRATION_LOOKS):
+            try:
+                return open_session(self._config, self.source, self._target, self._stop)
+            except SchemaMoved as error:
+                log.info(
+                    "%s Looking again.",
+                    error,
+                    extra=fields("schema_moved", source=self.source.name),
+                )
+                self._stop.wait(MIGRATION_PAUSE_SECONDS)
+        return open_session(self._config, self.source, self._target, self._stop)
 
     def run(self, *, until_caught_up: bool = False) -> None:
         """Replicate until stopped, or until nothing is left to do; errors end up in `progress`."""
@@ -165,7 +190,7 @@ class SourceWorker:
     def _report_trouble(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
         pause = attempt.next_action.sleep if attempt.next_action else 0.0
-        if isinstance(error, SessionEnded):
+        if isinstance(error, SessionEnded | SchemaMoved):
             log.info(
                 "%s Looking at the source anew.",
                 error,

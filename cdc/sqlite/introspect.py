@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.constraints import NO_CONSTRAINTS, Constraints
-from cdc.errors import CaptureRefused
+from cdc.errors import CaptureRefused, SchemaMoved
 from cdc.schema import Affinity, Column, Table
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.constraints import constraints
@@ -88,10 +88,15 @@ def uncaptured(file: SourceFile) -> list[tuple[str, str]]:
 
 
 def source_table(file: SourceFile, name: str) -> SourceTable:
-    """Introspect one table. Raises CaptureRefused where its rows could not be told apart."""
-    without_rowid, strict = file.query(
+    """Introspect one table. Raises CaptureRefused where its rows could not be told apart, and
+    SchemaMoved where there is no such table.
+    """
+    kind = file.query(
         "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?", (name,)
-    ).get
+    ).fetchone()
+    if kind is None:
+        raise SchemaMoved(f"Table {quote(name)} is not in {file.path} any more.")
+    without_rowid, strict = kind
     info = list(
         file.query(
             'SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?) WHERE hidden <> 1',

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from cdc.errors import SchemaMoved
 from cdc.schema import Row
 from cdc.sqlite import introspect
 from cdc.sqlite.captures import stored_captures
@@ -25,14 +26,17 @@ def fill_mirrors(
     """Enter the rows that were there before the capture into the mirrors, in small transactions.
 
     Before this has ended, a REPLACE may evict a row without an event, so no table is copied
-    earlier. Interrupted, it begins again; entries that are there already are left alone.
+    earlier. Interrupted, it begins again; entries that are there already are left alone. Raises
+    SchemaMoved where the application changes the schema meanwhile.
     """
     with file.reading():
+        schema_version = file.schema_version
         todo = [c for c in stored_captures(file) if not c.mirrored]
         sources = {c.layout: introspect.source_table(file, c.name) for c in todo}
     for capture in todo:
         source = sources[capture.layout]
-        MirrorFill(file, source, render(source, capture.layout)).run(wait, stopped)
+        fill = MirrorFill(file, source, render(source, capture.layout), schema_version)
+        fill.run(wait, stopped)
         if stopped():
             return
         file.write(
@@ -46,11 +50,14 @@ def fill_mirrors(
 class MirrorFill:
     """One walk over a table, as many rows at a time as STEP_SECONDS allow."""
 
-    def __init__(self, file: SourceFile, source: SourceTable, sql: CaptureSql) -> None:
+    def __init__(
+        self, file: SourceFile, source: SourceTable, sql: CaptureSql, schema_version: int
+    ) -> None:
         self.file = file
         self.fill = sql.fill
         self.order = fill_order(source)
         self.table = quote(source.name)
+        self.schema_version = schema_version
 
     def run(self, wait: Wait, stopped: Callable[[], bool]) -> None:
         place: Row | None = None
@@ -64,6 +71,8 @@ class MirrorFill:
 
     def _step(self, place: Row | None, rows: int) -> Row | None:
         """Fill in the next `rows` rows; returns the place reached, None at the table's end."""
+        if self.file.schema_version != self.schema_version:
+            raise SchemaMoved(f"The schema of {self.file.path} changed.")
         after = self.order.after(place)
         # A row without a key has no entry; nothing lies behind a place that is NULL.
         there = " AND ".join(f"{term} IS NOT NULL" for term in self.order.terms)

@@ -4,10 +4,11 @@ import random
 
 import pytest
 
-from cdc.errors import CaptureRefused, SourceBusy
+from cdc.errors import CaptureRefused, SchemaMoved, SourceBusy
 from cdc.event import LAYOUT
 from cdc.sqlite import capture, connection, triggers
 from cdc.sqlite.captures import captured, stored_captures
+from cdc.sqlite.mirrors import fill_mirrors
 from cdc.sqlite.verification import Finding
 
 from .conftest import Story
@@ -247,3 +248,30 @@ def test_altering_a_captured_table_works_as_ever(
     assert not story.events()
     story.grow(shape, called, 1)
     assert {event[LAYOUT] for event in story.events()} == set(range(1, len(shape.tables) + 1))
+
+
+def test_table_that_is_gone_is_told_from_one_that_cannot_be_captured(story: Story) -> None:
+    """Between two looks at a file a migration may drop a table: look again, nothing is wrong."""
+    story.runs("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    before = story.schema()
+    with pytest.raises(SchemaMoved):
+        story.install("t", "dropped_meanwhile")
+    assert story.schema() == before
+
+
+def test_mirror_is_not_filled_across_a_change_of_the_schema(story: Story) -> None:
+    """What was looked at before the change may be gone: the fill ends, and begins anew."""
+    story.runs("CREATE TABLE t (id INTEGER PRIMARY KEY, a UNIQUE)", "INSERT INTO t VALUES (1, 1)")
+
+    def changed() -> bool:
+        if ("t",) in story.runs("SELECT name FROM sqlite_master"):
+            story.runs("ALTER TABLE t RENAME TO renamed")
+        return False
+
+    with story.opened() as file:
+        capture.install(file, ["t"], wait=lambda _: None)
+        with pytest.raises(SchemaMoved):
+            fill_mirrors(file, wait=lambda _: None, stopped=changed)
+    story.install()
+    story.runs("REPLACE INTO renamed VALUES (2, 1)")
+    assert ("r", 1, None) in story.log()

@@ -1,0 +1,1 @@
+"""A Django app that consists of its migrations; they are what is tested."""
