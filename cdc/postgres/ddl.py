@@ -104,7 +104,7 @@ def statements(
         *(each.create for each in designs),
         *(comment for each in designs for comment in each.comments),
         *(
-            index.create(_free_name(index.name, each.table.schema, taken))
+            index.create(_free_name(index, each.table.schema, taken))
             for each in designs
             for index in each.indexes
         ),
@@ -113,15 +113,11 @@ def statements(
     ]
 
 
-def _free_name(name: str, schema: str, taken: set[tuple[str, str]]) -> str:
-    """The name of an index, or another where a table or an index of the schema has it already."""
-    salt = 0
-    free = name
-    while (schema, free) in taken:
-        free = with_hash(name, salt)
-        salt += 1
-    taken.add((schema, free))
-    return free
+def _free_name(index: IndexDesign, schema: str, taken: set[tuple[str, str]]) -> str:
+    """The name of an index, or its second one where a relation of the schema has the first."""
+    name = index.second_name if (schema, index.name) in taken else index.name
+    taken.add((schema, name))
+    return name
 
 
 def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> ForeignKeyDesign:
