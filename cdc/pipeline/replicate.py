@@ -16,6 +16,7 @@ from cdc.errors import SourceBusy, UniqueConflict, ValueDoesNotFit
 from cdc.logs import fields
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.ahead import ReadAhead
+from cdc.pipeline.backlog import Backlog
 from cdc.pipeline.constraints import SourceConstraints
 from cdc.pipeline.copying import ChunkSource, Copied, Stand
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
@@ -28,22 +29,13 @@ from cdc.postgres.connection import Target
 from cdc.postgres.misfit import show_key
 from cdc.postgres.preparation import holdable
 from cdc.schema import Key
-from cdc.sqlite.changelog import SHORTEST_STRETCH, Events
 from cdc.sqlite.log import Position
 from cdc.sqlite.lookup import row_of
-from cdc.sqlite.rows import READ_BYTES, Bound
 
 log = logging.getLogger(__name__)
 
 BOUNDARY_SECONDS: Final = 1.0
 """At most one committed boundary a second is recorded, and the one that a quiet source rests at."""
-
-NO_EVENTS: Final = Events([], complete=True, size=0, count=0, oldest_at=None)
-
-BATCH_VALUES: Final = 250_000
-"""Values (events times columns) in one batch. More would take more memory and more time, too:
-they leave the processor's cache before they are looked at again."""
-
 
 RETRY_ROWS: Final = 100
 """Quarantined rows that are read again in one short transaction of the file."""
@@ -88,8 +80,7 @@ class Replication:
         self._quarantine = quarantine.Quarantine(name, known, takes_all=takes_all)
         self._applier = Applier(synchronous_commit=synchronous_commit, quarantine=self._quarantine)
         self._lock_bound = settings.lock_bound_ms / 1000 / 2
-        widest = len(session.changelog.columns)
-        self._batch_events = max(1, min(settings.batch_events, BATCH_VALUES // widest))
+        self._backlog = Backlog(session, progress, self._lock_bound, settings.batch_events)
         self._ahead: ReadAhead[Batch] = ReadAhead()
         self._keyless: set[str] = set()
         """Tables that are being copied without their key: until the last chunk, or until an event
@@ -249,44 +240,13 @@ class Replication:
 
         `whole`: all that the log holds.
         """
-        found = self._read_events(after, up_to)
+        found = self._backlog.read(after, up_to)
         while whole and found.events and not found.complete:
-            found = found.joined(self._read_events(found.end, up_to))
+            found = found.joined(self._backlog.read(found.end, up_to))
         compacted = self._session.compactor.compact(found.events)
         changes = self._applier.prepare(compacted, careful=careful or clear, clear=clear)
         end = found.end if found.events else None
         return Batch(changes, end, found.complete, found.count, found.oldest_at)
-
-    def _read_events(self, after: Position, up_to: int | None) -> Events:
-        """The events behind `after`, as many as fit into one batch, in several short reads."""
-        batch, whole = NO_EVENTS, False
-        while True:
-            bound = Bound(self._lock_bound, self._batch_events - len(batch.events))
-            with self._session.reading(after):
-                found = self._read_some(after.seq, bound, up_to, whole=whole)
-            whole = not found.complete and not found.events
-            batch = batch.joined(found)
-            full = len(batch.events) >= self._batch_events or batch.size >= READ_BYTES
-            if batch.complete or full:
-                return batch
-            after = batch.end if batch.events else after
-
-    def _read_some(self, after: int, bound: Bound, up_to: int | None, *, whole: bool) -> Events:
-        """What one short read brings; of a backlog only the last event of each key.
-
-        A few events are read as they are, and show whether there is a backlog. `whole`: the last
-        read for the last event of each key was too much for the bound, so read all this time.
-        """
-        changelog = self._session.changelog
-        if whole:
-            return changelog.read(after, bound, up_to=up_to)
-        if self._progress.captured_seq - after > SHORTEST_STRETCH:
-            return changelog.read_last(after, bound, up_to=up_to)
-        few = Bound(bound.seconds, min(bound.rows, SHORTEST_STRETCH))
-        found = changelog.read(after, few, up_to=up_to)
-        if not found.complete:
-            self._progress.captured_seq = changelog.newest()
-        return found
 
     def _apply(
         self,

@@ -13,7 +13,7 @@ import pytest
 from cdc.config import Config, PostgresConfig, ReplicationConfig, SourceConfig
 from cdc.config.settings import ColumnConfig, TableConfig
 from cdc.errors import ValueDoesNotFit
-from cdc.pipeline import replicate
+from cdc.pipeline import backlog
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
@@ -166,7 +166,7 @@ def _judge(seeds: range, legacy: Legacy, dsn: str, folder: Path) -> Counter[str]
 @pytest.fixture
 def backlogged(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few the events are, only the last of each key is read, as of a long backlog."""
-    for module in (changelog, replicate):
+    for module in (changelog, backlog):
         monkeypatch.setattr(module, "SHORTEST_STRETCH", 1)
 
 

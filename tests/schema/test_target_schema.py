@@ -1,6 +1,9 @@
 """What stands around the tables of a source is made in the target, or reported with its reason."""
 
+from uuid import uuid4
+
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.postgres import left_out
 from tests.support.sites import Site
@@ -166,3 +169,23 @@ def test_a_unique_index_of_another_sense_goes_and_replication_stays(shop: Site) 
     shop.assert_equal()
     assert "customer_email_key" not in _indexes(shop)
     assert "rows are not apart" in _left_out(shop)["index sqlite_autoindex_customer_1"]
+
+
+def test_a_plain_role_leaves_foreign_keys_to_the_cutover(shop: Site) -> None:
+    """Where writes are checked, a child could come before its parent: so there is no key yet."""
+    role = f"cdc_test_{uuid4().hex}"
+    shop.postgres(f"CREATE ROLE {role} LOGIN PASSWORD 'custard'")
+    database = conninfo_to_dict(shop.dsn)["dbname"]
+    shop.postgres(f"GRANT CREATE ON DATABASE {database} TO {role}")
+    shop.postgres(f"GRANT CREATE ON SCHEMA public TO {role}")
+    admin, shop.dsn = shop.dsn, make_conninfo(shop.dsn, user=role, password="custard")
+    shop.configure()
+    try:
+        shop.catch_up()
+        shop.assert_equal()
+        assert "cutover" in _left_out(shop)["foreign key (customer)"]
+        assert "large" in _indexes(shop)
+    finally:
+        shop.dsn = admin
+        shop.postgres(f"DROP OWNED BY {role} CASCADE")
+        shop.postgres(f"DROP ROLE {role}")
