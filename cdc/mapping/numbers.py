@@ -213,7 +213,7 @@ def double(affinity: Affinity) -> Codec:
         )
 
     def exact(value: Value) -> float:
-        if isinstance(value, float) and not isfinite(value):
+        if isinstance(value, float) and not isfinite(value) and affinity != "TEXT":
             return value
         stored = float(_number(value, affinity))
         require_same(value, _from_double(stored, affinity))
