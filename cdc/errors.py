@@ -8,6 +8,7 @@
     │   ├── SourceHeld           another daemon holds it
     │   ├── SourceReplaced       it is not the file that was replicated so far
     │   ├── SchemaMoved          its schema changed while it was looked at
+    │   ├── TableGone            a captured table is not in it any more
     │   └── CaptureRefused       a table cannot be captured faithfully
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
@@ -72,6 +73,10 @@ class SourceReplaced(SourceError):
 
 class SchemaMoved(SourceError):
     """The file's schema changed while it was being looked at; look again."""
+
+
+class TableGone(SourceError):
+    """A captured table is gone from its file, and nobody has said what becomes of its target."""
 
 
 class CaptureRefused(SourceError):

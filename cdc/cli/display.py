@@ -80,7 +80,8 @@ def _words(source: SourceProgress) -> str:
             behind = source.captured_seq - source.applied_seq
             lag = f"{behind:,} events to go" if behind else "caught up"
             last = f", applied within {duration(source.delays[-1])}" if source.delays else ""
-            return f"{lag} at event {source.applied_seq:,}{last}"
+            stopped = f"; stopped: {', '.join(source.stopped)}" if source.stopped else ""
+            return f"{lag} at event {source.applied_seq:,}{last}{stopped}"
     return ""
 
 

@@ -55,6 +55,7 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
                 "state": each.state,
                 "copied": each.copied,
                 "quarantined": each.quarantined,
+                "stopped": [table.name for table in each.stopped],
             }
             for each in lags
         ],

@@ -42,6 +42,7 @@ def run(
     """Create the tables, copy what is there, and follow every change until told to stop.
 
     SIGTERM and Ctrl-C stop it cleanly at any moment; the next run goes on where this one ended.
+    With --until-caught-up the exit code is 1 when a table waits for a decision: see `cdc status`.
     """
     loaded = load_config(config)
     live = ERRORS.is_terminal and log_format is LogFormat.TEXT
@@ -54,11 +55,14 @@ def run(
             if _opened(daemon, stop):
                 with Display(daemon.progress, ERRORS, live=live) as display:
                     daemon.run(until_caught_up=until_caught_up, show=display.show)
+            stopped = [table for source in daemon.progress for table in source.stopped]
     except CdcError as error:
         if log_format is LogFormat.TEXT:
             raise
         _log_failure(error)
         raise typer.Exit(error.exit_code) from error
+    if until_caught_up and stopped:
+        raise typer.Exit(1)
 
 
 def _opened(daemon: Daemon, stop: Stop) -> bool:

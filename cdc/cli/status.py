@@ -33,6 +33,9 @@ def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
             "holder": each.holder,
             "tables": each.tables,
             "left_out": each.left_out,
+            "stopped": [
+                {"name": t.name, "reason": t.reason, "remedy": t.remedy} for t in each.stopped
+            ],
         }
         for lag, each in zip(lag_as_json(lags)["sources"], lags, strict=True)
     ]
@@ -56,9 +59,13 @@ def _print_source(each: SourceLag) -> None:
     for t in each.tables:
         aside = f", {t.quarantined:,} rows in quarantine" if t.quarantined else ""
         state = "live" if t.live else f"copying, {t.rows:,} rows"
+        state = "stopped" if t.name in {waiting.name for waiting in each.stopped} else state
         table.add_row("         ", t.name, state + aside, t.target)
     if each.tables:
         DATA.print(table)
     for missing in each.left_out:
         what = f"{missing.table}: {missing.what}"
         DATA.print(f"  without {what} ({missing.reason})", markup=False)
+    for waiting in each.stopped:
+        DATA.print(f"  stopped {waiting.name}: {waiting.reason}", markup=False, style="bold red")
+        DATA.print(f"          → {waiting.remedy}", markup=False)

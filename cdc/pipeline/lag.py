@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import left_out, quarantine, state
+from cdc.postgres import left_out, quarantine, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.left_out import LeftOut
+from cdc.postgres.stopped import StoppedTable
 from cdc.sqlite import log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
@@ -35,6 +36,7 @@ class SourceLag:
 
     `copied` says whether every table's copy is complete; until then the lag says little. `left_out`
     is what the target lacks of the source's schema.
+    `stopped` are the tables that wait for the operator.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SourceLag:
     holder: Holder | None
     tables: tuple[TableStatus, ...]
     left_out: tuple[LeftOut, ...]
+    stopped: tuple[StoppedTable, ...]
 
     @property
     def quarantined(self) -> int:
@@ -58,7 +61,7 @@ class SourceLag:
     @property
     def settled(self) -> bool:
         """Whether the lag means something: all is copied and nothing waits for a decision."""
-        return self.copied and self.state != SourceState.HALTED
+        return self.copied and not self.stopped and self.state != SourceState.HALTED
 
 
 def measure(config: Config, target: Target) -> list[SourceLag]:
@@ -78,6 +81,8 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
     tables = state.captured_tables(conn, source.name) if version else []
     has_quarantine = version >= quarantine.SINCE_VERSION
     quarantined = quarantine.counts(conn, source.name) if has_quarantine else {}
+    has_stopped = version >= stopped.SINCE_VERSION
+    waiting = stopped.stopped_tables(conn, source.name) if has_stopped else []
     applied = known.applied_seq if known else 0
     captured, oldest = _captured(source, applied)
     events = max(0, captured - applied)
@@ -104,6 +109,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
             for t in tables
         ),
         left_out=tuple(left_out.read(conn, source.name)) if known else (),
+        stopped=tuple(waiting),
     )
 
 

@@ -37,7 +37,8 @@ class TableProgress:
 @dataclass(slots=True)
 class SourceProgress:
     """One source. `events` counts those applied since the start, `delays` holds for each of the
-    last batches the time in seconds from its oldest event to its being applied.
+    last batches the time in seconds from its oldest event to its being applied. `stopped` are the
+    tables that wait for the operator while the others go on.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SourceProgress:
     events: int = 0
     delays: deque[float] = field(default_factory=lambda: deque(maxlen=DELAYS), repr=False)
     tables: dict[str, TableProgress] = field(default_factory=dict)
+    stopped: tuple[str, ...] = ()
     error: BaseException | None = None
 
     def applied(self, seq: int, events: int, oldest_at: float | None) -> None:

@@ -92,6 +92,7 @@ class Replication:
         self._next_boundary = 0.0
         progress.captured_seq = max(progress.captured_seq, session.position.seq)
         progress.applied_seq = session.position.seq
+        progress.stopped = tuple(session.stops.errors)
         progress.tables = {
             t.name: TableProgress(copied=t.copied, done=t.live) for t in session.tables
         }

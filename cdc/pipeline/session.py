@@ -16,11 +16,12 @@ from cdc.logs import fields
 from cdc.pipeline import identity
 from cdc.pipeline.batch import Compactor
 from cdc.pipeline.stop import Stop
+from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
-from cdc.sqlite import capture, introspect, surroundings
+from cdc.sqlite import capture, introspect, released, surroundings
 from cdc.sqlite.captures import captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
@@ -45,12 +46,14 @@ class Session:
         position: Position,
         epoch: int,
         tables: list[ReplicatedTable],
+        stops: Stops,
         schema_version: int,
     ) -> None:
         self.file = file
         self.position = position
         self.epoch = epoch
         self.tables = tables
+        self.stops = stops
         with file.reading():
             self.changelog = Changelog(file, _keys(tables))
         self.compactor = Compactor({t.layout: t.mapped for t in tables})
@@ -109,9 +112,12 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             with file.reading():
                 surroundings.check_file_system(file)
             identity.check(file, source, known, target_id.id)
-            wanted = _wanted_tables(file, source)
+            stops = Stops(at_once=not tables)
+            wanted = _wanted_tables(file, source, stops)
             renew = _renumbered(file, tables)
-            found = capture.install(file, wanted, renew=renew, wait=stop.wait)
+            found = capture.install(
+                file, wanted, renew=renew, on_refusal=stops.note, wait=stop.wait
+            )
             _report(source, found)
             # A row that is not in the mirror yet could be evicted without an event.
             fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
@@ -127,12 +133,14 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 schema=config.target_schema(source),
                 schema_version=schema_version,
                 seq=position.seq,
-            ).prepare(tables_captured)
+            ).prepare(tables_captured, stops)
+            _report_stops(source, stops)
             return Session(
                 file,
                 position=position,
                 epoch=epoch,
                 tables=prepared,
+                stops=stops,
                 schema_version=schema_version,
             )
         except BaseException:
@@ -140,12 +148,17 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             raise
 
 
-def _wanted_tables(file: SourceFile, source: SourceConfig) -> list[str]:
+def _wanted_tables(file: SourceFile, source: SourceConfig, stops: Stops) -> list[str]:
     with file.reading():
-        return _wanted(file, source)
+        names = _configured(file, source)
+        let_go = released.read(file)
+    for name in let_go.intersection(names):
+        remedy = f"Capture it again with: cdc install --source {source.name} --table {name}"
+        stops.let_go(name, remedy)
+    return [name for name in names if name not in let_go]
 
 
-def _wanted(file: SourceFile, source: SourceConfig) -> list[str]:
+def _configured(file: SourceFile, source: SourceConfig) -> list[str]:
     return [name for name in introspect.table_names(file) if source.captures(name)]
 
 
@@ -154,7 +167,9 @@ def _check_unmoved(file: SourceFile, source: SourceConfig) -> None:
 
     A migration is many statements, and we may look at the file between any two of them.
     """
-    if set(verify(file, _wanted(file, source)).values()) - {Finding.INTACT}:
+    let_go = released.read(file)
+    wanted = [name for name in _configured(file, source) if name not in let_go]
+    if set(verify(file, wanted).values()) - {Finding.INTACT, Finding.REFUSED}:
         raise SchemaMoved(f"The schema of {file.path} changed.")
 
 
@@ -168,13 +183,23 @@ def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]
     return {t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)}
 
 
+def _report_stops(source: SourceConfig, stops: Stops) -> None:
+    for table, error in stops.errors.items():
+        log.error(
+            "Table %s is stopped, the others go on: %s",
+            table,
+            error.line,
+            extra=fields("table_stopped", source=source.name, table=table),
+        )
+
+
 def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
-    for finding in (Finding.NEW, Finding.RESHAPED, Finding.OUTDATED, Finding.UNWANTED):
+    for finding, done in _DONE.items():
         tables = [table for table, each in found.items() if each is finding]
         if tables:
             log.info(
                 "Capture %s: %s.",
-                _DONE[finding],
+                done,
                 ", ".join(tables),
                 extra=fields("capture_" + finding.value, source=source.name, tables=tables),
             )
@@ -189,7 +214,8 @@ def _report(source: SourceConfig, found: dict[str, Finding]) -> None:
 
 _DONE: Final = {
     Finding.NEW: "installed",
+    Finding.RENAMED: "renewed under a new name",
     Finding.RESHAPED: "renewed, since columns or keys changed",
     Finding.OUTDATED: "upgraded to this version of cdc",
-    Finding.UNWANTED: "ended, since excluded or gone",
+    Finding.UNWANTED: "ended, since excluded, released or gone",
 }

@@ -6,16 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.config import SourceConfig
-from cdc.errors import ConfigError, SchemaMoved
+from cdc.errors import ConfigError, SchemaMoved, TableGone, TargetRefused
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.defaults import candidates, natural_type
 from cdc.mapping.table import MappedTable
 from cdc.mapping.wishes import NO_WISH, Wish, Wishes, agree, map_columns, target_names
+from cdc.pipeline.descent import absorbed, origins, predecessor
+from cdc.pipeline.stops import Stops
 from cdc.postgres import state, tables
 from cdc.postgres.connection import Connection
-from cdc.postgres.constraints import drop_indexes
 from cdc.postgres.identifiers import target_identifier, target_identifiers
+from cdc.postgres.mending import can_mend, empty_table, mend_table
+from cdc.postgres.stopped import record_stopped, stopped_tables
 from cdc.postgres.translate import translated
 from cdc.schema import Row, Table
 from cdc.sqlite.captures import Captured
@@ -74,20 +77,65 @@ class TablePreparation:
         self._schema_version = schema_version
         self._seq = seq
 
-    def prepare(self, captured: list[Captured]) -> list[ReplicatedTable]:
-        """Every captured table with its target, all made in one transaction."""
-        check_overrides(self._source, [each.name for each in captured])
-        known = {t.name: t for t in state.captured_tables(self._conn, self._source.name)}
-        with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
-            return [self._prepare(each, known.get(each.name)) for each in captured]
+    def prepare(self, captured: list[Captured], stops: Stops) -> list[ReplicatedTable]:
+        """Every captured table with its target, all made in one transaction.
 
-    def _prepare(self, capture: Captured, existing: state.CapturedTable | None) -> ReplicatedTable:
+        Tables that need a decision are noted in `stops` and left out.
+        """
+        known = {t.name: t for t in state.captured_tables(self._conn, self._source.name)}
+        check_overrides(self._source, [*known, *stops.errors, *(each.name for each in captured)])
+        prepared = []
+        with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
+            paused = {t.name for t in stopped_tables(self._conn, self._source.name)}
+            for capture in captured:
+                existing = predecessor(capture, known)
+                try:
+                    with self._conn.transaction():
+                        table = self._prepare(capture, existing, paused=capture.name in paused)
+                except (TargetRefused, ConfigError) as error:
+                    stops.note(capture.name, error)
+                else:
+                    prepared.append(table)
+                if existing is not None:
+                    known.pop(existing.name, None)
+            for name in known.keys() - {each.name for each in captured} - stops.errors.keys():
+                self._part_from(name, known, captured, stops)
+            record_stopped(self._conn, self._source.name, stops.reasons)
+        return prepared
+
+    def _part_from(
+        self,
+        name: str,
+        known: Mapping[str, state.CapturedTable],
+        captured: list[Captured],
+        stops: Stops,
+    ) -> None:
+        """What becomes of a target whose table is not captured any more."""
+        if not self._source.captures(name):
+            return  # as the operator wants it
+        target = f"{known[name].target_schema}.{known[name].target_name}"
+        try:
+            if absorbed(name, known, captured):
+                with self._conn.transaction():
+                    tables.drop_table(self._conn, self._source.name, name)
+                return
+            raise TableGone(
+                f"Table {name} is gone from {self._source.path}; its target {target} stays as it"
+                " was.",
+                hint="Exclude the table in the configuration if it is not needed any more, and"
+                " start cdc run again; or make it again.",
+            )
+        except (TargetRefused, TableGone) as error:
+            stops.note(name, error)
+
+    def _prepare(
+        self, capture: Captured, existing: state.CapturedTable | None, *, paused: bool
+    ) -> ReplicatedTable:
         mapper = TableMapper(self._file, self._source, self._schema, self._schema_version)
         mapped, kept = mapper.mapping(capture.source, capture, existing)
-        if existing is not None and kept:
+        if existing is not None and kept and not paused:
             return _resumed(existing, mapped, capture)
-        resync = existing is not None and _can_resync(existing, mapped, capture)
-        self._begin_copy(capture, mapped, resync=resync)
+        resync = self._reshape(capture, mapped, existing)
         return ReplicatedTable(
             capture.source,
             capture.layout,
@@ -98,27 +146,43 @@ class TablePreparation:
             fresh=not resync,
         )
 
-    def _begin_copy(self, capture: Captured, mapped: MappedTable, *, resync: bool) -> None:
+    def _reshape(
+        self, capture: Captured, mapped: MappedTable, existing: state.CapturedTable | None
+    ) -> bool:
+        """Give a table its target, to be copied from the start; whether rows are left in it."""
+        source = self._source.name
+        constraints = capture.source.constraints
+        found = None if existing is None else origins(capture, existing, mapped)
+        if existing and found and can_mend(self._conn, existing, mapped, found):
+            resync = _keeps_order(mapped, capture)
+            mend_table(self._conn, existing, mapped, found, constraints=constraints)
+            if not resync:
+                empty_table(self._conn, mapped)
+            made_for = self._definition(mapped, capture, resync=resync)
+            state.restart_copy(
+                self._conn, source, capture.name, definition=made_for, since_seq=self._seq
+            )
+            return resync
+        if existing is not None and existing.name != capture.name:
+            tables.drop_table(self._conn, source, existing.name)
+        tables.recreate_table(
+            self._conn,
+            source,
+            mapped,
+            definition=self._definition(mapped, capture, resync=False),
+            since_seq=self._seq,
+            constraints=constraints,
+        )
+        return False
+
+    def _definition(
+        self, mapped: MappedTable, capture: Captured, *, resync: bool
+    ) -> dict[str, object]:
         made_for = definition.dump(mapped, capture.id) | {"fresh": not resync}
         if capture.source.table.rowid_key:
             made_for["rowids_as_of"] = self._schema_version
             _warn_of_rowids(self._source, capture)
-        name = self._source.name
-        if resync:
-            # What is still there may stand in the way of what the chunks bring.
-            drop_indexes(self._conn, mapped)
-            state.restart_copy(
-                self._conn, name, capture.name, definition=made_for, since_seq=self._seq
-            )
-        else:
-            tables.recreate_table(
-                self._conn,
-                name,
-                mapped,
-                definition=made_for,
-                since_seq=self._seq,
-                constraints=capture.source.constraints,
-            )
+        return made_for
 
 
 class TableMapper:
@@ -205,21 +269,12 @@ def _with_reactions(kept: MappedTable, wishes: Wishes) -> MappedTable:
     return replace(kept, columns=columns)
 
 
-def _can_resync(existing: state.CapturedTable, mapped: MappedTable, capture: Captured) -> bool:
-    """Whether the rows in the target may stay until the chunks of the new copy reach them.
-
-    They may where the target has the same columns, and a chunk is a range of keys that PostgreSQL
-    orders as SQLite does.
+def _keeps_order(mapped: MappedTable, capture: Captured) -> bool:
+    """Whether the rows in the target may stay until the chunks of the new copy reach them: a chunk
+    has to be a range of keys that PostgreSQL orders as SQLite does.
     """
-    same = (existing.target_schema, existing.target_name) == (mapped.schema, mapped.name)
-    columns = definition.dump(mapped, capture.id)["columns"]
     ordered = all(column.type.ordered for column in mapped.key_columns)
-    return (
-        same
-        and ordered
-        and existing.definition["columns"] == columns
-        and chunk_order(capture.source).by_key
-    )
+    return ordered and chunk_order(capture.source).by_key
 
 
 def kept_mapping(existing: state.CapturedTable, capture: Captured) -> MappedTable | None:

@@ -18,9 +18,13 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 3
+VERSION: Final = 4
 
-STEPS: Final[dict[int, str]] = {2: "postgres/step_2.sql", 3: "postgres/step_3.sql"}
+STEPS: Final[dict[int, str]] = {
+    2: "postgres/step_2.sql",
+    3: "postgres/step_3.sql",
+    4: "postgres/step_4.sql",
+}
 """For each version after the first, the SQL file that leads to it from the one before."""
 
 PRUNE_BATCH: Final = 10_000

@@ -4,6 +4,7 @@ A table is ours when `cdc.captured_table` names it and it carries the guard; any
 alone, whatever its name. All of these functions are one transaction each.
 """
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -34,7 +35,7 @@ def create_table(
     """
     with translated(f"create table {_label(table)}"), conn.transaction():
         lock_making(conn)
-        _refuse_existing(conn, table)
+        refuse_existing(conn, table)
         _create(
             conn,
             source,
@@ -63,7 +64,7 @@ def recreate_table(
         lock_making(conn)
         for schema, name in _targets(conn, source, table.source.name):
             _drop(conn, schema, name)
-        _refuse_existing(conn, table)
+        refuse_existing(conn, table)
         _create(
             conn,
             source,
@@ -135,7 +136,7 @@ def release_table(conn: Connection, source: str, name: str) -> None:
     with translated(f"release the target of {name!r}"), conn.transaction():
         lock_making(conn)
         for schema, target in _owned(conn, source, name):
-            _refuse_foreign(conn, schema, target)
+            refuse_foreign(conn, schema, target)
             _run(conn, sql.SQL("DROP TRIGGER IF EXISTS _cdc_guard ON {}"), schema, target)
             _forget(conn, schema, target)
 
@@ -179,7 +180,8 @@ def _ensure_schema(conn: Connection, schema: str) -> None:
             conn.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)).as_bytes(conn))
 
 
-def _refuse_existing(conn: Connection, table: MappedTable) -> None:
+def refuse_existing(conn: Connection, table: MappedTable) -> None:
+    """Raise TargetRefused where the name of a target table is taken."""
     if not _exists(conn, table.schema, table.name):
         return
     owner = _one(
@@ -195,7 +197,7 @@ def _refuse_existing(conn: Connection, table: MappedTable) -> None:
     )
 
 
-def _refuse_foreign(conn: Connection, schema: str, name: str) -> None:
+def refuse_foreign(conn: Connection, schema: str, name: str) -> None:
     """Refuse to touch what took a table's place: a table of ours carries the guard."""
     if _exists(conn, schema, name) and not _one(
         conn,
@@ -208,10 +210,22 @@ def _refuse_foreign(conn: Connection, schema: str, name: str) -> None:
         )
 
 
+def still_needed(table: str, exc: psycopg.Error) -> TargetRefused:
+    """The error for a target that cannot follow its source, because of what hangs on it."""
+    detail = (exc.diag.message_detail or "").replace("\n", "; ")
+    return TargetRefused(
+        f"{table} cannot take the new shape of its source: {exc.diag.message_primary} ({detail})",
+        hint="drop what depends on it, or exclude the table; then start cdc run again",
+    )
+
+
 def _drop(conn: Connection, schema: str, name: str) -> None:
-    _refuse_foreign(conn, schema, name)
+    refuse_foreign(conn, schema, name)
     drop_references(conn, schema, name)
-    _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
+    try:
+        _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
+    except psycopg.errors.DependentObjectsStillExist as exc:
+        raise still_needed(f"{schema}.{name}", exc) from exc
     _forget(conn, schema, name)
 
 

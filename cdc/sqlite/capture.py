@@ -1,15 +1,15 @@
 """Installing and removing the capture of a file's tables."""
 
 import time
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Callable, Collection
+from typing import Final, NoReturn
 
 import apsw
 import orjson
 
 from cdc.errors import CaptureRefused
 from cdc.event import VALUES
-from cdc.sqlite import introspect, layouts, log
+from cdc.sqlite import introspect, layouts, log, released
 from cdc.sqlite.captures import (
     StoredCapture,
     fingerprint,
@@ -19,6 +19,7 @@ from cdc.sqlite.captures import (
 )
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.lineage import Lineage
 from cdc.sqlite.names import CHANGELOG, OWN_PREFIX, quote
 from cdc.sqlite.pace import Pace
 from cdc.sqlite.triggers import mirror_name, render
@@ -28,47 +29,90 @@ MOST_COLUMNS: Final = 2000 - VALUES
 """SQLite's default limit on a table's columns, less the changelog's own."""
 
 
+OnRefusal = Callable[[str, CaptureRefused], None]
+"""Told of a table that cannot be captured; raises, or goes on without it."""
+
+
+def _raise(_: str, error: CaptureRefused) -> NoReturn:
+    raise error
+
+
 def install(
     file: SourceFile,
     tables: list[str],
     *,
     renew: Collection[str] = (),
+    on_refusal: OnRefusal = _raise,
     wait: Wait = time.sleep,
 ) -> dict[str, Finding]:
     """Bring the capture of exactly these tables into order, in one short write transaction.
 
     The captures of the tables in `renew` are taken for holes. Returns what was found before;
     nothing is written where all is intact. The mirrors of new captures are empty yet:
-    `fill_mirrors` comes next. Raises CaptureRefused, and leaves the file as it was, where a table
-    cannot be captured.
+    `fill_mirrors` comes next. A table that cannot be captured is REFUSED, and has no capture
+    afterwards; where `on_refusal` raises, the file is left as it was. Raises SchemaMoved where one
+    of the tables is gone by now.
     """
     with file.reading():
         installed = log.read(file) is not None
-        found = verify(file, tables) | dict.fromkeys(renew, Finding.HOLE) if installed else {}
+        found = _findings(file, tables, renew) if installed else {}
     if installed and set(found.values()) <= {Finding.INTACT}:
         return found
-    return file.write(lambda: _install(file, tables, renew), wait=wait)
+    return file.write(lambda: _install(file, tables, renew, on_refusal), wait=wait)
 
 
-def _install(file: SourceFile, tables: list[str], renew: Collection[str]) -> dict[str, Finding]:
+def _install(
+    file: SourceFile, tables: list[str], renew: Collection[str], on_refusal: OnRefusal
+) -> dict[str, Finding]:
     if log.read(file) is None:
         log.create(file)
-    sources = {name: introspect.source_table(file, name) for name in tables}
-    _widen(file, max((len(s.table.columns) for s in sources.values()), default=0))
-    found = verify(file, tables) | dict.fromkeys(renew, Finding.HOLE)
+    found = _findings(file, tables, renew)
     stored = {capture.name: capture for capture in stored_captures(file)}
+    lineage = Lineage(file, list(stored.values()), layouts.read(file))
     for name, finding in found.items():
-        if finding is Finding.INTACT:
-            continue
-        if name in stored:
+        if name in stored and finding is not Finding.INTACT:
             _drop_triggers(file, stored[name])
             if finding is not Finding.OUTDATED:
                 _end_capture(file, stored[name])
-        if finding is Finding.OUTDATED:
-            _create(file, sources[name], stored[name].layout, anew=False)
-        elif finding.begins_anew:
-            _create(file, sources[name], layouts.add(file, sources[name].table), anew=True)
+    for name in (name for name in tables if found[name] is not Finding.INTACT):
+        outdated = stored[name].layout if found[name] is Finding.OUTDATED else None
+        try:
+            _capture(file, introspect.source_table(file, name), lineage, outdated)
+        except CaptureRefused as error:
+            on_refusal(name, error)
+            found[name] = Finding.REFUSED
+            if name in stored:
+                _end_capture(file, stored[name])
     return found
+
+
+def _findings(file: SourceFile, tables: list[str], renew: Collection[str]) -> dict[str, Finding]:
+    found = verify(file, tables)
+    return found | {
+        name: Finding.HOLE
+        for name in renew
+        if found.get(name) in (Finding.INTACT, Finding.OUTDATED)
+    }
+
+
+def _capture(file: SourceFile, source: SourceTable, lineage: Lineage, outdated: int | None) -> None:
+    """Capture a table anew, or under its `outdated` layout; leave nothing of it when that fails.
+
+    Raises CaptureRefused.
+    """
+    file.query("SAVEPOINT _cdc_begin")
+    try:
+        if outdated is not None:
+            _create(file, source, outdated, anew=False)
+        else:
+            _widen(file, len(source.table.columns))
+            layout = layouts.add(file, source.table, lineage.ancestors(source.table))
+            _create(file, source, layout, anew=True)
+    except CaptureRefused:
+        file.query("ROLLBACK TO _cdc_begin")
+        raise
+    finally:
+        file.query("RELEASE _cdc_begin")
 
 
 def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -> None:
@@ -132,8 +176,10 @@ def uninstall(
 ) -> list[str]:
     """End the capture of these tables, or of all and remove the log; returns the tables' names.
 
-    The triggers go first, in one short transaction, so the application is rid of us at once; what
-    takes space goes in small transactions after that.
+    Single tables are released: a daemon leaves them alone until `retake`. This may be done beside
+    a running daemon; to remove the log needs the source's lock. The triggers go first, in one
+    short transaction, so the application is rid of us at once; what takes space goes in small
+    transactions after that.
     """
     ended = file.write(lambda: _end_captures(file, tables), wait=wait)
     if tables is None:
@@ -145,9 +191,16 @@ def uninstall(
     return [capture.name for capture in ended]
 
 
+def retake(file: SourceFile, table: str, *, wait: Wait = time.sleep) -> bool:
+    """Let a table that `uninstall` has released be captured again; whether it was released."""
+    return file.write(lambda: released.discard(file, table), wait=wait)
+
+
 def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapture]:
     if log.read(file) is None:
         return []
+    if tables is not None:
+        released.add(file, tables)
     ended = [c for c in stored_captures(file) if tables is None or c.name in tables]
     for capture in ended:
         _drop_triggers(file, capture)

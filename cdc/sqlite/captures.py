@@ -1,27 +1,41 @@
 """The captures that a file records: which tables, since which layout, with which triggers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
 
-from cdc.sqlite import introspect, log
+from cdc.sqlite import introspect, layouts, log
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 
 
 @dataclass(frozen=True, slots=True)
+class Forebear:
+    """An earlier capture (`id`) that one goes on from, and what each of its columns was called
+    then, None where there was none.
+    """
+
+    id: str
+    columns: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
-    """A table under capture. Its events carry `layout`, which no earlier capture in its log had."""
+    """A table under capture. Its events carry `layout`, which no earlier capture in its log had.
+
+    `forebears` are the earlier captures that it goes on from, nearer ones first.
+    """
 
     source: SourceTable
     layout: int
     log_id: str
+    forebears: tuple[Forebear, ...] = ()
 
     @property
     def id(self) -> str:
         """A name that no other capture of any file has."""
-        return f"{self.log_id}/{self.layout}"
+        return _id(self.log_id, self.layout)
 
     @property
     def name(self) -> str:
@@ -39,13 +53,30 @@ class StoredCapture:
     mirrored: bool
 
 
+def _id(log_id: str, layout: int) -> str:
+    return f"{log_id}/{layout}"
+
+
+def _forebears(file: SourceFile, log_id: str, layout: int) -> Iterator[Forebear]:
+    shapes = layouts.read(file)
+    for ancestor in layouts.read_ancestors(file, layout):
+        before = shapes[ancestor.layout].columns
+        names = tuple(None if i is None else before[i].name for i in ancestor.columns)
+        yield Forebear(_id(log_id, ancestor.layout), names)
+
+
 def captured(file: SourceFile) -> list[Captured]:
     """The tables under capture, as they are now; for use within a transaction."""
     own = log.read(file)
     if own is None:
         return []
     return [
-        Captured(introspect.source_table(file, capture.name), capture.layout, own.id)
+        Captured(
+            introspect.source_table(file, capture.name),
+            capture.layout,
+            own.id,
+            tuple(_forebears(file, own.id, capture.layout)),
+        )
         for capture in stored_captures(file)
     ]
 

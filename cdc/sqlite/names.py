@@ -7,6 +7,8 @@ OWN_PREFIX: Final = "_cdc_"
 
 CHANGELOG: Final = "_cdc_changelog"
 
+RELEASED: Final = "_cdc_released"
+
 
 def quote(name: str) -> str:
     """`name` as an identifier, whatever it holds.

@@ -3,6 +3,8 @@
 import enum
 from collections.abc import Iterable
 
+from cdc.errors import CaptureRefused
+from cdc.schema import Table
 from cdc.sqlite import introspect, layouts
 from cdc.sqlite.captures import (
     StoredCapture,
@@ -13,6 +15,7 @@ from cdc.sqlite.captures import (
 )
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.lineage import Lineage
 from cdc.sqlite.names import is_own
 from cdc.sqlite.triggers import mirror_name, render
 
@@ -23,14 +26,16 @@ class Finding(enum.Enum):
     INTACT = "intact"
     OUTDATED = "outdated"  # as installed, by another version of cdc or before a newer trigger
     NEW = "new"  # never captured
+    RENAMED = "renamed"  # captured under another name
     HOLE = "hole"  # a trigger is missing or altered, or a unique index came or went
     RESHAPED = "reshaped"  # its columns or its key changed
-    UNWANTED = "unwanted"  # captured, but dropped from the file or excluded
+    REFUSED = "refused"  # it cannot be captured
+    UNWANTED = "unwanted"  # captured, but dropped from the file, excluded or released
 
     @property
     def begins_anew(self) -> bool:
         """Whether a new capture has to begin, and the table to be copied again."""
-        return self in (Finding.NEW, Finding.HOLE, Finding.RESHAPED)
+        return self in (Finding.NEW, Finding.RENAMED, Finding.HOLE, Finding.RESHAPED)
 
 
 def verify(file: SourceFile, tables: Iterable[str]) -> dict[str, Finding]:
@@ -38,18 +43,29 @@ def verify(file: SourceFile, tables: Iterable[str]) -> dict[str, Finding]:
 
     Tables that are captured and not among `tables` are found UNWANTED.
     """
-    stored = {capture.name: capture for capture in stored_captures(file)}
-    found = {
-        name: _judge(file, introspect.source_table(file, name), stored.pop(name, None))
-        for name in tables
-    }
+    captures = stored_captures(file)
+    stored = {capture.name: capture for capture in captures}
+    known = layouts.read(file)
+    lineage = Lineage(file, captures, known)
+    found = {}
+    for name in tables:
+        capture = stored.pop(name, None)
+        try:
+            source = introspect.source_table(file, name)
+        except CaptureRefused:
+            found[name] = Finding.REFUSED
+            continue
+        if lineage.renamed(name):
+            found[name] = Finding.RENAMED
+        elif capture is None:
+            found[name] = Finding.NEW
+        else:
+            found[name] = _judge(file, source, capture, known[capture.layout])
     return found | dict.fromkeys(stored, Finding.UNWANTED)
 
 
-def _judge(file: SourceFile, source: SourceTable, stored: StoredCapture | None) -> Finding:
-    if stored is None:
-        return Finding.NEW
-    if layouts.read(file)[stored.layout] != source.table:
+def _judge(file: SourceFile, source: SourceTable, stored: StoredCapture, known: Table) -> Finding:
+    if known != source.table:
         return Finding.RESHAPED
     if triggers_named(
         file, stored.triggers

@@ -33,7 +33,7 @@ class Application:
         self.errors = []
 
     def run(self):
-        print("ready", flush=True)  # noqa: T201  (its report)
+        print("ready", flush=True)
         while not select.select([sys.stdin], [], [], 0.003)[0]:
             try:
                 self.transaction()
@@ -118,7 +118,7 @@ def main():
     with closing(application.db):
         application.run()
     report = {name: getattr(application, name) for name in ("commits", "retries", "errors")}
-    print(json.dumps(report))  # noqa: T201
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -40,10 +40,13 @@ def test_django_migrates_one_step_after_another(live):
 
 @pytest.mark.parametrize("live", [DJANGO], indirect=True, ids=["django"])
 def test_django_migrates_all_at_once(live):
-    """Many changes in a row come out as one."""
+    """Many changes in a row come out as one. A table that was rebuilt and renamed in one go may
+    look like one that is gone and one that is new: that waits for a decision, no row is missing.
+    """
     daemon = migrate_while_it_writes(live, "m01_initial", DJANGO_STEPS[-1:])
     live.stop_writer()
-    live.site.wait_until_equal(daemon=daemon)
+    daemon.wait_until(lambda: live.site.lags()[0].lag_events == 0 and not live.site.differences())
+    assert {t.name for t in live.site.lags()[0].stopped} <= {"ledger_entry"}
     assert daemon.stop() == 0
 
 
@@ -68,7 +71,7 @@ def test_alembic_migrates_all_at_once(live):
 
 @pytest.mark.parametrize("live", [DJANGO], indirect=True, ids=["django"])
 def test_django_drops_a_column_once_its_table_is_let_go(live):
-    """SQLite refuses DROP COLUMN under a trigger: one step lets the table go, the next run has it
+    """SQLite refuses DROP COLUMN under a trigger: one step lets the table go, another takes it
     back. A table that a migration drops keeps its rows in the target.
     """
     live.migrate(DJANGO_STEPS[-1])
@@ -77,6 +80,7 @@ def test_django_drops_a_column_once_its_table_is_let_go(live):
     live.migrate("m08_remove_field", fails="after drop column")
     assert live.site.cdc("uninstall", "--table", "ledger_posting").code == 0
     live.migrate("m08_remove_field")
+    assert live.site.cdc("install", "--table", "ledger_posting").code == 0
     live.site.catch_up()
     live.site.assert_equal()
     assert "draft" not in live.site.columns("ledger_posting")

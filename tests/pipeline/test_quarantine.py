@@ -77,6 +77,8 @@ def write(request, shelf, monkeypatch):
         if request.param == "resync":
             assert shelf.cdc("uninstall", "--table", table).code == 0
         shelf.sqlite(INSERT[table], *rows)
+        if request.param == "resync":
+            assert shelf.cdc("install", "--table", table).code == 0
         shelf.catch_up()
 
     return perform

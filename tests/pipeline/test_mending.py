@@ -1,0 +1,88 @@
+"""A target is brought into its source's new shape, and what hangs on it stays."""
+
+import pytest
+
+LEGACY = """
+CREATE TABLE trades (id INTEGER PRIMARY KEY, side TEXT NOT NULL, price REAL);
+INSERT INTO trades VALUES (1, 'buy', 1.5), (2, 'sell', 2.5);
+"""
+
+HANGING_ON = """
+CREATE ROLE {role};
+GRANT SELECT ON trades TO {role};
+CREATE VIEW sides AS SELECT id, side FROM trades;
+"""
+
+CHANGES = {
+    "add column": "ALTER TABLE trades ADD COLUMN note TEXT DEFAULT 'none'",
+    "add column that is required": "ALTER TABLE trades ADD COLUMN n INTEGER NOT NULL DEFAULT 7",
+    "rename another column": "ALTER TABLE trades RENAME COLUMN price TO paid",
+    "rename a column of the view": "ALTER TABLE trades RENAME COLUMN side TO direction",
+    "rename the table": "ALTER TABLE trades RENAME TO deals",
+    "columns change places": (
+        "ALTER TABLE trades RENAME COLUMN side TO x;"
+        " ALTER TABLE trades RENAME COLUMN price TO side;"
+        " ALTER TABLE trades RENAME COLUMN x TO price"
+    ),
+    "rebuild that lifts NOT NULL and drops a column": (
+        "CREATE TABLE new (id INTEGER PRIMARY KEY, side TEXT, at TEXT);"
+        " INSERT INTO new SELECT id, side, 'now' FROM trades; DROP TABLE trades;"
+        " ALTER TABLE new RENAME TO trades; INSERT INTO trades VALUES (3, NULL, 'later')"
+    ),
+}
+
+
+@pytest.fixture
+def hung(site):
+    """A copied table with a grant and a view on it; the role's name is the site's own."""
+    site.sqlite(LEGACY)
+    site.configure()
+    site.catch_up()
+    role = "reader_" + site.folder.name.replace("-", "_")[-40:]
+    with_role = HANGING_ON.format(role=f'"{role}"')
+    site.postgres(with_role)
+    yield site, role
+    site.postgres(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_grants_and_views_survive_a_change(hung, change):
+    """The target is altered, not made anew: it is the same table, with its rights and views."""
+    site, role = hung
+    [(before,)] = site.postgres("SELECT 'trades'::regclass::oid")
+    site.sqlite(CHANGES[change])
+    site.catch_up()
+    site.assert_equal()
+    name = "deals" if "rename the table" in change else "trades"
+    assert site.postgres(f"SELECT '{name}'::regclass::oid") == [(before,)]
+    assert site.postgres(f"SELECT has_table_privilege('{role}', '{name}', 'SELECT')") == [(True,)]
+    assert len(site.postgres("SELECT id FROM sides")) >= 2
+    site.sqlite(f"INSERT INTO {name} (id) SELECT 9 WHERE 0")
+
+
+def test_new_key_makes_the_target_anew(site):
+    """Another key is another table: it is made again, where nothing depends on it."""
+    site.sqlite(LEGACY)
+    site.configure()
+    site.catch_up()
+    site.sqlite(
+        "DROP TABLE trades; CREATE TABLE trades (side TEXT PRIMARY KEY, price REAL);"
+        " INSERT INTO trades VALUES ('buy', 1)"
+    )
+    site.catch_up()
+    site.assert_equal()
+
+
+def test_table_rebuilt_in_several_transactions_leaves_nothing_behind(site):
+    """The target of the interim table goes, when that table takes the place of the old one."""
+    site.sqlite(LEGACY)
+    site.configure()
+    site.catch_up()
+    site.sqlite("CREATE TABLE interim (id INTEGER PRIMARY KEY, side TEXT, price REAL, n INTEGER)")
+    site.sqlite("INSERT INTO interim SELECT *, 0 FROM trades")
+    site.catch_up()
+    site.sqlite("DROP TABLE trades; ALTER TABLE interim RENAME TO trades")
+    site.catch_up()
+    site.assert_equal()
+    assert set(site.copied_rows()) == {"trades"}
+    assert site.lags()[0].stopped == ()
