@@ -8,6 +8,7 @@ from rich.text import Text
 from cdc.cli.output import DATA, tell
 from cdc.cli.plan_words import number, seen, shown_value
 from cdc.constraints import Index
+from cdc.mapping.extras import AskedIndex
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
 from cdc.sqlite.blindspots import ends_statements
 from cdc.sqlite.orphans import Orphans
@@ -82,6 +83,7 @@ def _print_constraints(plan: TablePlan) -> None:
     if plan.design.indexes:
         made = {index.source for index in plan.design.indexes}
         names = [_index(each) for each in plan.source.constraints.indexes if each.name in made]
+        names += [_asked(each) for each in plan.mapped.extras.indexes]
         _line(f"    Indexes: {'; '.join(names)}.")
     for key in plan.foreign_keys:
         if key.orphans is not None and key.orphans.count:
@@ -99,6 +101,12 @@ def _index(index: Index) -> str:
     """An index by its name, or by its columns where a UNIQUE made it, whose name is SQLite's."""
     columns = ", ".join(term.column or term.expression or "" for term in index.terms)
     name = f"{index.name} ({columns})" if index.declared else f"({columns})"
+    return f"unique {name}" if index.unique else name
+
+
+def _asked(index: AskedIndex) -> str:
+    """An index of the configuration, in the same words."""
+    name = f"{index.name or ''} ({', '.join(index.columns)}), as configured".strip()
     return f"unique {name}" if index.unique else name
 
 

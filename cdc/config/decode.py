@@ -37,16 +37,23 @@ class Place:
 
     def below(self, name: str) -> "Place":
         """The section `name` in this one."""
-        path = f"{self.path}.{_bare_or_quoted(name)}".removeprefix(".")
-        # Below an entry of [[sources]] the header alone does not tell which entry it belongs to.
-        entry = self.section.partition(", ")[0] + ", " if self.section.startswith("[[") else ""
-        return Place(self.file, f"{entry}[{path}]", path)
+        path = self._path_of(name)
+        return Place(self.file, f"{self._entry}[{path}]", path)
 
     def entry(self, name: str, number: int, raw: object) -> "Place":
         """Entry `number` (from 1) of the list of sections `name`."""
         label = raw.get("name") if isinstance(raw, dict) else None
         called = f" ({_shown(label)})" if isinstance(label, str) else ""
-        return Place(self.file, f"[[{name}]] number {number}{called}", name)
+        path = self._path_of(name)
+        return Place(self.file, f"{self._entry}[[{path}]] number {number}{called}", path)
+
+    @property
+    def _entry(self) -> str:
+        # Below an entry of [[sources]] the header alone does not tell which entry it belongs to.
+        return self.section.partition(", ")[0] + ", " if self.section.startswith("[[") else ""
+
+    def _path_of(self, name: str) -> str:
+        return f"{self.path}.{_bare_or_quoted(name)}".removeprefix(".")
 
 
 def decode(raw: object, section: type[SectionT], place: Place) -> SectionT:
@@ -96,9 +103,10 @@ def _decode_key(value: object, key: Key, place: Place) -> Any:
 
 def _decode_list(value: object, key: Key, section: type[SectionT], place: Place) -> Any:
     if not isinstance(value, list):
-        hint = f"Write [[{key.name}]], in double brackets, above each entry."
+        header = place.entry(key.name, 1, None).path
+        hint = f"Write [[{header}]], in double brackets, above each entry."
         raise place.error(f'"{key.name}" must be a list of tables.', hint=hint)
-    if not value:
+    if not value and key.required:
         raise place.error(f"{key.name} = []: must be {key.allowed}.")
     entries = ((item, place.entry(key.name, n, item)) for n, item in enumerate(value, start=1))
     return tuple(decode(item, section, where) for item, where in entries)

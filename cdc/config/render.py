@@ -88,7 +88,7 @@ def _explained_source(given: Mapping[str, str]) -> Iterator[str]:
 
 
 def _overrides() -> Iterator[str]:
-    (columns,) = keys_of(TableConfig)
+    columns = next(key for key in keys_of(TableConfig) if key.name == "columns")
     kind = next(key for key in keys_of(ColumnConfig) if key.name == "type")
     yield from _comment(kind)
     yield "# These lines belong to the [[sources]] that they follow."

@@ -8,10 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
+from cdc.config.extras import IndexConfig, Storage
+from cdc.config.section import Section
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
+from cdc.mapping.extras import Extras, check_indexes, check_storage
 from cdc.mapping.types import NAMES, target_type
 from cdc.mapping.wishes import Wish, instead_of
 from cdc.mapping.zones import zone
@@ -43,10 +46,6 @@ Words = Annotated[
     tuple[str, ...],
     Meta(extra={"allowed": 'a list of words such as "yes"'}),
 ]
-
-
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of the TOML file."""
 
 
 class PostgresConfig(Section, frozen=True, kw_only=True):
@@ -202,6 +201,25 @@ class TableConfig(Section, frozen=True, kw_only=True):
     columns: Annotated[
         dict[str, ColumnConfig], Meta(description="Overrides by the column's name in SQLite.")
     ] = field(default_factory=dict)
+    storage: Storage = field(default_factory=dict)
+    indexes: Annotated[
+        tuple[IndexConfig, ...],
+        Meta(
+            description="Indexes besides those that SQLite has.",
+            extra={"allowed": "a list of tables"},
+        ),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in self.storage.items():
+            check_storage(name, value)
+        check_indexes(self.extras.indexes)
+
+    @property
+    def extras(self) -> Extras:
+        """What SQLite does not have, in the words of the mapping."""
+        indexes = tuple(index.asked for index in self.indexes)
+        return Extras(indexes, tuple(sorted(self.storage.items())))
 
 
 class SourceConfig(Section, frozen=True, kw_only=True):

@@ -7,14 +7,28 @@ from typing import Any
 import msgspec
 
 from cdc.mapping.codec import PLAIN, Options
+from cdc.mapping.extras import Extras
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.mapping.types import target_type
 from cdc.schema import Table
 
 
 def dump(table: MappedTable, capture: str) -> dict[str, Any]:
-    """What is kept: the name of the capture that the table follows, and its columns in order."""
-    return {"capture": capture, "columns": [_dump(table, column) for column in table.columns]}
+    """What is kept: the name of the capture that the table follows, its columns in order, and what
+    it has besides.
+    """
+    columns = [_dump(table, column) for column in table.columns]
+    return {"capture": capture, "columns": columns, **dump_extras(table.extras)}
+
+
+def dump_extras(extras: Extras) -> dict[str, Any]:
+    """What is kept of the extras: the storage parameters. Of indexes the catalogue tells."""
+    return {"storage": dict(extras.storage)}
+
+
+def load_extras(definition: Mapping[str, Any]) -> Extras:
+    """The extras that were kept."""
+    return Extras(storage=tuple(sorted(definition.get("storage", {}).items())))
 
 
 def _dump(table: MappedTable, column: TargetColumn) -> dict[str, Any]:
@@ -40,7 +54,7 @@ def load(
         return None
     if not {column.source for column in columns}.issuperset(source.key):
         return None
-    return MappedTable(source, schema, name, columns)
+    return MappedTable(source, schema, name, columns, load_extras(definition))
 
 
 def _load(kept: Mapping[str, Any], source: Table) -> TargetColumn:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.mapping.codec import OnMisfit
+from cdc.mapping.extras import NO_EXTRAS, Extras
 from cdc.mapping.types import TargetType
 from cdc.schema import Key, Row, Table, Value
 
@@ -38,12 +39,14 @@ class MappedTable:
     """The target of one captured table: its columns in the same order, but for those left out.
 
     Rows and positions are those of SQLite; a column says by its `source` where its values stand.
+    `extras` is what the target has besides.
     """
 
     source: Table
     schema: str
     name: str
     columns: tuple[TargetColumn, ...]
+    extras: Extras = NO_EXTRAS
 
     @property
     def key(self) -> tuple[int, ...]:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc.config import SourceConfig
+from cdc.config import SourceConfig, TableConfig
 from cdc.errors import ConfigError, SchemaMoved, TableGone, TargetRefused
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.defaults import candidates, natural_type
+from cdc.mapping.extras import NO_EXTRAS, Extras, check_extras
 from cdc.mapping.table import MappedTable
 from cdc.mapping.wishes import NO_WISH, Wish, Wishes, agree, map_columns, target_names
 from cdc.pipeline.descent import absorbed, origins, predecessor
@@ -134,6 +135,7 @@ class TablePreparation:
         mapper = TableMapper(self._file, self._source, self._schema, self._schema_version)
         mapped, kept = mapper.mapping(capture.source, capture, existing)
         if existing is not None and kept and not paused:
+            self._follow_extras(existing, mapped)
             return _resumed(existing, mapped, capture)
         resync = self._reshape(capture, mapped, existing)
         return ReplicatedTable(
@@ -145,6 +147,18 @@ class TablePreparation:
             copied=0,
             fresh=not resync,
         )
+
+    def _follow_extras(self, existing: state.CapturedTable, mapped: MappedTable) -> None:
+        """Give a target that stays what the configuration asks for by now."""
+        asked = definition.dump_extras(mapped.extras)
+        if not asked.items() <= existing.definition.items():
+            tables.alter_extras(
+                self._conn,
+                self._source.name,
+                mapped,
+                before=definition.load_extras(existing.definition),
+                definition=dict(existing.definition) | asked,
+            )
 
     def _reshape(
         self, capture: Captured, mapped: MappedTable, existing: state.CapturedTable | None
@@ -215,6 +229,28 @@ class TableMapper:
         `capture` and `existing` are None where there is no capture and no target yet.
         """
         wishes = _wishes(self._source, source)
+        mapped, kept = self._columns_mapped(source, capture, existing, wishes)
+        return replace(mapped, extras=self._extras(source, mapped)), kept
+
+    def _extras(self, source: SourceTable, mapped: MappedTable) -> Extras:
+        config = _table_config(self._source, source)
+        extras = NO_EXTRAS if config is None else config.extras
+        try:
+            check_extras(extras, mapped.source, mapped.positions)
+        except ValueError as exc:
+            raise ConfigError(
+                f"Source {self._source.name}: table {source.name}: {exc}.",
+                hint="docs/configuration.md says what a table can have besides its columns.",
+            ) from exc
+        return extras
+
+    def _columns_mapped(
+        self,
+        source: SourceTable,
+        capture: Captured | None,
+        existing: state.CapturedTable | None,
+        wishes: Wishes,
+    ) -> tuple[MappedTable, bool]:
         try:
             names = _target_names(source.table, wishes)
             if existing is not None and capture is not None:
@@ -304,9 +340,7 @@ def _resumed(
 
 def _wishes(config: SourceConfig, source: SourceTable) -> dict[str, Wish]:
     names = {c.name.lower(): c.name for c in source.table.columns}
-    wanted = next(
-        (t for name, t in config.tables.items() if name.lower() == source.name.lower()), None
-    )
+    wanted = _table_config(config, source)
     if wanted is None:
         return {}
     for column in wanted.columns:
@@ -316,6 +350,12 @@ def _wishes(config: SourceConfig, source: SourceTable) -> dict[str, Wish]:
                 hint=f"Its columns are {', '.join(names.values())}.",
             )
     return {names[column.lower()]: c.wish for column, c in wanted.columns.items()}
+
+
+def _table_config(config: SourceConfig, source: SourceTable) -> TableConfig | None:
+    return next(
+        (t for name, t in config.tables.items() if name.lower() == source.name.lower()), None
+    )
 
 
 def check_overrides(config: SourceConfig, captured: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ _OURS: Final = (
     "SELECT i.relname, obj_description(i.oid, 'pg_class') FROM pg_index x"
     " JOIN pg_class i ON i.oid = x.indexrelid"
     " WHERE x.indrelid = %s::regclass"
-    " AND obj_description(i.oid, 'pg_class') LIKE 'Index %% of SQLite, kept by cdc (%%)'"
+    " AND obj_description(i.oid, 'pg_class') LIKE 'Index %% kept by cdc (%%)'"
 )
 
 

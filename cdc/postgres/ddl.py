@@ -29,7 +29,9 @@ from cdc.mapping.expressions import (
     expression,
     string,
 )
+from cdc.mapping.extras import AskedIndex
 from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.postgres.extras import storage_text
 from cdc.postgres.identifiers import target_identifier, with_hash
 from cdc.schema import Column
 
@@ -220,7 +222,9 @@ class _Designer:
     def create(self, columns: Sequence[ColumnDesign], checks: Sequence[str]) -> str:
         key = _list(column.name for column in self.table.key_columns)
         parts = [*(column.definition for column in columns), f"PRIMARY KEY ({key})", *checks]
-        return f"CREATE TABLE {qualified(self.table)} (\n    " + ",\n    ".join(parts) + "\n)"
+        storage = self.table.extras.storage
+        ending = f"\n) WITH ({storage_text(storage)})" if storage else "\n)"
+        return f"CREATE TABLE {qualified(self.table)} (\n    " + ",\n    ".join(parts) + ending
 
     def columns(self) -> Iterator[ColumnDesign]:
         for both in _columns(self.table).values():
@@ -247,6 +251,8 @@ class _Designer:
                 yield self._index(index)
             except NotTranslatable as exc:
                 self._leave_out(f"index {index.name}", _index_text(index), str(exc))
+        for asked in self.table.extras.indexes:
+            yield self._asked_index(asked)
 
     def _column(self, source: Column, target: TargetColumn) -> ColumnDesign:
         name, type_ = quoted(target.name), target.type
@@ -291,11 +297,24 @@ class _Designer:
         where = f" WHERE {condition(index.predicate, self.terms)}" if index.predicate else ""
         body = f"{qualified(self.table)} ({terms}){where}"
         kind = "UNIQUE" if index.unique else ""
-        mark = sha256(f"{kind} {body}".encode()).hexdigest()[:12]
-        comment = f"Index {index.name} of SQLite, kept by cdc ({mark})"
+        comment = f"Index {index.name} of SQLite, kept by cdc ({_mark(f'{kind} {body}')})"
         name = self._index_name(index)
-        second = with_hash(f"{self.table.name}_{name}", salt=0)
+        second = self._second_name(name)
         return IndexDesign(name, second, body, index.unique, comment, index.name)
+
+    def _asked_index(self, asked: AskedIndex) -> IndexDesign:
+        """An index that the configuration asks for: for queries of PostgreSQL, in its own order."""
+        columns = [_target_column(self.table, name).name for name in asked.columns]
+        ending = "key" if asked.unique else "idx"
+        name = asked.name or f"{self.table.name}_{'_'.join(columns)}_{ending}"
+        name = target_identifier(name)
+        body = f"{qualified(self.table)} ({_list(columns)})"
+        kind = "UNIQUE" if asked.unique else ""
+        comment = f"Index {name} of the configuration, kept by cdc ({_mark(f'{kind} {body}')})"
+        return IndexDesign(name, self._second_name(name), body, asked.unique, comment, name)
+
+    def _second_name(self, name: str) -> str:
+        return with_hash(f"{self.table.name}_{name}", salt=0)
 
     def _index_name(self, index: Index) -> str:
         if index.declared:
@@ -347,6 +366,11 @@ def _target_column(table: MappedTable, name: str) -> TargetColumn:
 
 def _list(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
+
+
+def _mark(text: str) -> str:
+    """By which an index that has changed is told from the one that it was."""
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def _text(text: str) -> str:

@@ -11,10 +11,12 @@ import psycopg
 from psycopg import sql
 
 from cdc.constraints import Constraints
+from cdc.mapping.definition import load_extras
 from cdc.mapping.table import MappedTable
 from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.constraints import drop_indexes, drop_references
+from cdc.postgres.extras import alterations
 from cdc.postgres.state import CapturedTable, lock_making
 from cdc.postgres.tables import refuse_existing, refuse_foreign, still_needed
 from cdc.postgres.translate import translated
@@ -63,7 +65,9 @@ def mend_table(
             statements = chain(
                 _without_constraints(conn, before, old),
                 _renamed(old, before[1], table.name),
-                _statements(table, origins, gone, design),
+                _without_columns(table, gone),
+                alterations(table, load_extras(existing.definition)),
+                _statements(table, origins, design),
             )
             for statement in list(statements):
                 conn.execute(statement.encode())
@@ -94,12 +98,13 @@ def _renamed(qualified: str, before: str, name: str) -> Iterator[str]:
         yield f"ALTER TABLE {qualified} RENAME TO {ddl.quoted(name)}"
 
 
-def _statements(
-    table: MappedTable, origins: Origins, gone: Sequence[str], design: ddl.TableDesign
-) -> Iterator[str]:
-    alter = f"ALTER TABLE {ddl.qualified(table)}"
+def _without_columns(table: MappedTable, gone: Sequence[str]) -> Iterator[str]:
     for name in gone:
-        yield f"{alter} DROP COLUMN {ddl.quoted(name)}"
+        yield f"ALTER TABLE {ddl.qualified(table)} DROP COLUMN {ddl.quoted(name)}"
+
+
+def _statements(table: MappedTable, origins: Origins, design: ddl.TableDesign) -> Iterator[str]:
+    alter = f"ALTER TABLE {ddl.qualified(table)}"
     yield from _renames(alter, table, origins)
     for column, origin in zip(design.columns, origins, strict=True):
         if origin is None:

@@ -10,10 +10,12 @@ from psycopg.types.json import Jsonb
 
 from cdc.constraints import NO_CONSTRAINTS, Constraints
 from cdc.errors import TargetRefused
+from cdc.mapping.extras import Extras
 from cdc.mapping.table import MappedTable
 from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.constraints import drop_references
+from cdc.postgres.extras import alterations
 from cdc.postgres.identifiers import MAX_COLUMNS
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
@@ -72,6 +74,20 @@ def recreate_table(
             definition=definition,
             since_seq=since_seq,
             constraints=constraints,
+        )
+
+
+def alter_extras(
+    conn: Connection, source: str, table: MappedTable, *, before: Extras, definition: object
+) -> None:
+    """Give a target table of ours its extras in the place of those `before`, and keep that."""
+    with translated(f"alter table {_label(table)}"), conn.transaction():
+        for statement in alterations(table, before):
+            conn.execute(statement.encode())
+        conn.execute(
+            "UPDATE cdc.captured_table SET definition = %s, updated_at = now()"
+            " WHERE source = %s AND name = %s",
+            (Jsonb(definition), source, table.source.name),
         )
 
 

@@ -12,8 +12,10 @@ from cdc.config import (
     PostgresConfig,
     ReplicationConfig,
     SourceConfig,
+    TableConfig,
     load,
 )
+from cdc.config.extras import IndexConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.toml import toml_value
 from cdc.errors import ConfigError
@@ -25,6 +27,8 @@ SECTIONS = {
     "[postgres]": PostgresConfig,
     "[[sources]]": SourceConfig,
     "[sources.tables.TABLE.columns.COLUMN]": ColumnConfig,
+    "[sources.tables.TABLE]": TableConfig,
+    "[[sources.tables.TABLE.indexes]]": IndexConfig,
     "[replication]": ReplicationConfig,
     "[cutover]": CutoverConfig,
 }

@@ -1,0 +1,112 @@
+"""What a target table has besides the columns of its source: asked for, and unknown to SQLite."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final
+
+from cdc.constraints import folded
+from cdc.schema import Table
+
+StorageValue = bool | int | float
+
+_MOST: Final = 2**31 - 1
+_AGE: Final = 2_000_000_000
+
+STORAGE: Final[dict[str, tuple[float, float] | None]] = {
+    "fillfactor": (10, 100),
+    "toast_tuple_target": (128, 8160),
+    "parallel_workers": (0, 1024),
+    "vacuum_truncate": None,
+    "user_catalog_table": None,
+    "log_autovacuum_min_duration": (-1, _MOST),
+    "autovacuum_enabled": None,
+    "autovacuum_vacuum_threshold": (0, _MOST),
+    "autovacuum_vacuum_scale_factor": (0, 100),
+    "autovacuum_vacuum_insert_threshold": (-1, _MOST),
+    "autovacuum_vacuum_insert_scale_factor": (0, 100),
+    "autovacuum_vacuum_cost_delay": (-1, 100),
+    "autovacuum_vacuum_cost_limit": (1, 10_000),
+    "autovacuum_analyze_threshold": (0, _MOST),
+    "autovacuum_analyze_scale_factor": (0, 100),
+    "autovacuum_freeze_min_age": (0, 1_000_000_000),
+    "autovacuum_freeze_max_age": (100_000, _AGE),
+    "autovacuum_freeze_table_age": (0, _AGE),
+    "autovacuum_multixact_freeze_min_age": (0, 1_000_000_000),
+    "autovacuum_multixact_freeze_max_age": (10_000, _AGE),
+    "autovacuum_multixact_freeze_table_age": (0, _AGE),
+}
+"""The storage parameters of a table that every supported version of PostgreSQL knows, each with its
+least and greatest value; None for true or false.
+"""
+
+_FRACTIONS: Final = ("_scale_factor", "_cost_delay")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedIndex:
+    """An index that SQLite does not have, on `columns` of SQLite. Without a `name` it gets one."""
+
+    columns: tuple[str, ...]
+    unique: bool = False
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return f"index {self.name or ''}({', '.join(self.columns)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """All of one table. `storage` is by the parameter's name, and sorted by it."""
+
+    indexes: tuple[AskedIndex, ...] = ()
+    storage: tuple[tuple[str, StorageValue], ...] = ()
+
+
+NO_EXTRAS: Final = Extras()
+
+
+def check_storage(name: str, value: StorageValue) -> None:
+    """Raise ValueError where PostgreSQL knows no such storage parameter, or not this value."""
+    if name not in STORAGE:
+        near = get_close_matches(name.lower(), STORAGE, n=1)
+        guess = f'; did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f"storage knows no parameter {name!r}{guess}")
+    bounds = STORAGE[name]
+    if bounds is None:
+        if not isinstance(value, bool):
+            raise ValueError(f"storage: {name} must be true or false")
+        return
+    whole = not name.endswith(_FRACTIONS)
+    fits = (
+        not isinstance(value, bool)
+        and bounds[0] <= value <= bounds[1]
+        and not (whole and isinstance(value, float))
+    )
+    if not fits:
+        kind = "whole number" if whole else "number"
+        raise ValueError(f"storage: {name} must be a {kind} from {bounds[0]} to {bounds[1]}")
+
+
+def check_indexes(indexes: tuple[AskedIndex, ...]) -> None:
+    """Raise ValueError where two indexes are the same, or have one name."""
+    for at, index in enumerate(indexes):
+        if len(set(index.columns)) < len(index.columns):
+            raise ValueError(f"{index} names a column twice")
+        for other in indexes[:at]:
+            if index.name is not None and index.name == other.name:
+                raise ValueError(f"two indexes are called {index.name}")
+            if (index.columns, index.unique) == (other.columns, other.unique):
+                raise ValueError(f"{index} is there twice")
+
+
+def check_extras(extras: Extras, table: Table, positions: tuple[int, ...]) -> None:
+    """Raise ValueError where an index is on a column that the target does not have.
+
+    `positions` are those of the columns that the target takes from the source.
+    """
+    there = {folded(table.columns[i].name): table.columns[i].name for i in positions}
+    for index in extras.indexes:
+        for column in index.columns:
+            if folded(column) not in there:
+                names = ", ".join(there.values())
+                raise ValueError(f"{index}: no column {column!r} there; there are {names}")
