@@ -5,14 +5,14 @@ nothing of the capture.
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SchemaMoved
 from cdc.event import LAYOUT, OP, SEQ, VALUES, Event, Op
 from cdc.schema import UndecodableText
 from cdc.sqlite import capture, captures, layouts, pace
@@ -197,8 +197,8 @@ class _Capture(_Nothing):
 
     def install(self, gap: Any) -> None:
         with self._open() as file, mock.patch.object(pace, "STEP_ROWS", 1):
-            capture.install(file, self.tables)
-            fill_mirrors(file, wait=lambda _: gap())
+            while not self._installed(file, gap):
+                pass
 
     def renew(self) -> None:
         with self._open() as file:
@@ -216,6 +216,15 @@ class _Capture(_Nothing):
                     keys = [f"k{i}" for i in range(len(captured.source.table.key))]
                     rest = f"FROM {mirror_name(captured.layout)}"
                     run.mirrored[captured.name] = read_rows(file, keys, rest, (), ALL).rows
+
+    def _installed(self, file: SourceFile, gap: Callable[[], None]) -> bool:
+        """Whether nothing has moved the schema meanwhile; else a session begins again, too."""
+        capture.install(file, self.tables)
+        try:
+            fill_mirrors(file, wait=lambda _: gap())
+        except SchemaMoved:
+            return False
+        return True
 
     @contextmanager
     def _open(self) -> Iterator[SourceFile]:

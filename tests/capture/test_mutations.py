@@ -9,7 +9,7 @@ from .oracle import Stage
 from .shapes import SHAPES
 from .workload import generate
 
-BOUND = 300
+BOUND = 1500
 """Workloads within which each must be found."""
 
 
