@@ -88,6 +88,8 @@ def _print_constraints(plan: TablePlan) -> None:
     for key in plan.foreign_keys:
         if key.orphans is not None and key.orphans.count:
             _print_orphans(f"Foreign key {key}", key.orphans)
+        elif key.design is not None and key.orphans is None:
+            _line(f"    Foreign key {key}: its orphans are counted once both tables are copied.")
         elif key.design is not None:
             _line(f"    Foreign key {key}: no orphans.")
     left_out = list(plan.left_out())

@@ -1,6 +1,7 @@
 """The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
 
 from cdc.config.load import load, locate
+from cdc.config.references import ForeignKeyConfig
 from cdc.config.settings import (
     EMBEDDED,
     ColumnConfig,
@@ -17,6 +18,7 @@ __all__ = [
     "ColumnConfig",
     "Config",
     "CutoverConfig",
+    "ForeignKeyConfig",
     "PostgresConfig",
     "ReplicationConfig",
     "SourceConfig",

@@ -67,7 +67,7 @@ def decode(raw: object, section: type[SectionT], place: Place) -> SectionT:
     for key in keys.values():
         if key.required and key.name not in raw:
             raise place.error(f'lacks the key "{key.name}": {key.allowed}.')
-    values = {name: _decode_key(value, keys[name], place) for name, value in raw.items()}
+    values = {keys[n].attribute: _decode_key(value, keys[n], place) for n, value in raw.items()}
     try:
         return section(**values)
     except ValueError as exc:  # keys that do not go together

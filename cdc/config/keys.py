@@ -19,6 +19,7 @@ Shape = Literal["value", "section", "sections", "named sections"]
 class Key:
     """One key of a section.
 
+    `attribute` is what the class calls it, where Python keeps the name for itself.
     `shape` says what stands under it: a plain value, a section (`[key]`), a list of them
     (`[[key]]`), or sections by a name that the operator chooses (`[key.NAME]`); `section` is the
     class of those. `check` raises ValueError for a text that is not allowed, and one of `words` may
@@ -26,6 +27,7 @@ class Key:
     """
 
     name: str
+    attribute: str
     annotation: Any
     shape: Shape
     section: type[msgspec.Struct] | None
@@ -58,6 +60,7 @@ def _key(field: inspect.Field, annotation: Any) -> Key:
     choices = extra.get("choices", ())
     return Key(
         name=field.encode_name,
+        attribute=field.name,
         annotation=annotation,
         shape=shape,
         section=section,

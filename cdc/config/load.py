@@ -44,13 +44,18 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     )
     _check_names(sources, place)
     _check_files(sources, place)
-    return Config(
+    config = Config(
         path=path.resolve(),
         postgres=_with_dsn(document.postgres, environ),
         sources=sources,
+        foreign_keys=document.foreign_keys,
         replication=document.replication,
         cutover=document.cutover,
     )
+    for key in config.foreign_keys:
+        config.table(key.from_)
+        config.table(key.to)
+    return config
 
 
 def _parse(path: Path, place: Place) -> dict[str, Any]:

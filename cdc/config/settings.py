@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, field
 
 from cdc.config.extras import IndexConfig, Storage
+from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
@@ -355,6 +356,10 @@ class Document(Section, frozen=True, kw_only=True):
     sources: Annotated[
         tuple[SourceConfig, ...], Meta(min_length=1, extra={"allowed": "at least one [[sources]]"})
     ]
+    foreign_keys: Annotated[
+        tuple[ForeignKeyConfig, ...],
+        Meta(description="Foreign keys between tables of different files."),
+    ] = ()
     replication: ReplicationConfig = ReplicationConfig()
     cutover: CutoverConfig = CutoverConfig()
 
@@ -371,6 +376,21 @@ class Config(Document, frozen=True, kw_only=True):
                 return source
         names = ", ".join(source.name for source in self.sources)
         raise ConfigError(f'{self.path}: there is no source "{name}". There are: {names}.')
+
+    def table(self, name: str) -> tuple[SourceConfig, str]:
+        """The source and the table that `SOURCE.TABLE` names. Raises ConfigError.
+
+        Both may have a dot in them: the longest name of a source counts.
+        """
+        fitting = [s for s in self.sources if name.startswith(f"{s.name}.")]
+        if not fitting:
+            names = ", ".join(source.name for source in self.sources)
+            raise ConfigError(
+                f'{self.path}: [[foreign_keys]] "{name}" begins with no source and a dot.',
+                hint=f"The sources are {names}.",
+            )
+        source = max(fitting, key=lambda s: len(s.name))
+        return source, name.removeprefix(f"{source.name}.")
 
     def target_schema(self, source: SourceConfig) -> str:
         """The schema that this source's tables go to."""

@@ -5,11 +5,12 @@ Nothing of this is remembered: at each start the catalogue says what is still to
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cdc.constraints import ForeignKey, Untranslated, folded
 from cdc.logs import fields
 from cdc.mapping.expressions import NotTranslatable
+from cdc.pipeline.references import Reference, SourceReferences
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import constraints, ddl, left_out
 from cdc.postgres.connection import Connection, Target
@@ -20,16 +21,28 @@ log = logging.getLogger(__name__)
 class SourceConstraints:
     """The indexes and foreign keys of one source's tables. For one thread."""
 
-    def __init__(self, source: str, tables: Iterable[ReplicatedTable], target: Target) -> None:
+    def __init__(
+        self,
+        source: str,
+        tables: Iterable[ReplicatedTable],
+        target: Target,
+        references: Sequence[Reference] = (),
+    ) -> None:
         self._source = source
         self._tables = list(tables)
         self._target = target
+        self._references = SourceReferences(source, references, target)
         self._given_up: dict[tuple[str, str], str] = {}
 
     def complete(self) -> None:
         """Make what is missing, once every table is live, and record what cannot be made."""
         for table in self._tables:
             self._complete(table)
+        self._references.complete([table.name for table in self._tables])
+
+    def look_again(self) -> None:
+        """Try again what time alone may mend; for moments in which nothing else is to do."""
+        self._references.look_again()
 
     def give_up(self, index: str, cause: str) -> bool:
         """Drop a unique index that rows of the source violate; False where it is not ours."""
@@ -63,7 +76,8 @@ class SourceConstraints:
                 refused = self._foreign_key(conn, table, key)
                 if refused is not None:
                     missing.append(refused)
-            left_out.record(conn, self._source, table.name, missing)
+            others = self._references.of_table(table.name)
+            left_out.record(conn, self._source, table.name, missing, but=others)
         self._report(table, missing)
 
     def _foreign_key(

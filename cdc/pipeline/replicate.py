@@ -20,6 +20,7 @@ from cdc.pipeline.backlog import Backlog
 from cdc.pipeline.constraints import SourceConstraints
 from cdc.pipeline.copying import ChunkSource, Copied, Stand
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
+from cdc.pipeline.references import Reference
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import quarantine, tables
@@ -69,6 +70,7 @@ class Replication:
         progress: SourceProgress,
         *,
         synchronous_commit: bool,
+        references: Sequence[Reference] = (),
     ) -> None:
         self._name = name
         self._session = session
@@ -86,7 +88,7 @@ class Replication:
         """Tables that are being copied without their key: until the last chunk, or until an event
         needs it. They hold nothing but the rows of chunks."""
         self._copies = self._copy_all()
-        self._constraints = SourceConstraints(name, session.tables, target)
+        self._constraints = SourceConstraints(name, session.tables, target, references)
         self._completed = False
         self._unrecorded = False
         self._next_boundary = 0.0
@@ -169,6 +171,7 @@ class Replication:
         if batch.end is None:
             if time.monotonic() >= self._next_boundary:
                 self.settle()
+            self._constraints.look_again()
             return False
         if not batch.complete:
             self._ahead.start(partial(self._read_batch, batch.end))

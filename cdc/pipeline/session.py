@@ -13,7 +13,7 @@ from typing import Final
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, SchemaMoved
 from cdc.logs import fields
-from cdc.pipeline import identity
+from cdc.pipeline import identity, references
 from cdc.pipeline.batch import Compactor
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
@@ -126,6 +126,9 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 schema_version = file.schema_version
                 _check_unmoved(file, source)
                 tables_captured = captured(file)
+            columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
+            if not tables:  # later a migration of the application may be the reason: see the status
+                references.check(config, source.name, columns)
             prepared = TablePreparation(
                 conn,
                 file,

@@ -21,6 +21,7 @@ from cdc.errors import (
 from cdc.logs import fields
 from cdc.pipeline import retry
 from cdc.pipeline.progress import SourceProgress, SourceState
+from cdc.pipeline.references import references_of
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import Session, SessionEnded, open_session
 from cdc.pipeline.stop import Alarm, Stop
@@ -77,6 +78,7 @@ class SourceWorker:
             self._config.replication,
             self.progress,
             synchronous_commit=self._config.postgres.synchronous_commit,
+            references=references_of(self._config),
         )
 
     def _open_session(self) -> Session:

@@ -7,10 +7,11 @@ from cdc.config import Config, SourceConfig
 from cdc.constraints import folded
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
 from cdc.mapping.table import MappedTable
+from cdc.pipeline.references import check, references_of
 from cdc.pipeline.tables import TableMapper, check_overrides
 from cdc.plan import advice
 from cdc.plan.plan import Problem, SourcePlan, TablePlan
-from cdc.plan.relations import Relations
+from cdc.plan.relations import Relations, across_files
 from cdc.plan.survey import Advance, survey
 from cdc.plan.target import KnownTarget
 from cdc.postgres.ddl import design
@@ -55,7 +56,22 @@ def make_plans(
             hint="See `cdc plan` without --table for those that there are.",
         )
     _note_shared_targets(plans)
+    _add_references(config, plans)
     return plans
+
+
+def _add_references(config: Config, plans: list[SourcePlan]) -> None:
+    """The foreign keys of the configuration, but for those of which an end was not looked at."""
+    tables = [(source.name, table) for source in plans for table in source.tables]
+    for each in references_of(config):
+        child, parent = (
+            next((table for source, table in tables if end.is_table(source, table.name)), None)
+            for end, _ in each.ends
+        )
+        if child is not None and parent is not None:
+            child.foreign_keys.append(
+                across_files(each.key, child.mapped, parent.source, parent.mapped)
+            )
 
 
 def _note_shared_targets(plans: list[SourcePlan]) -> None:
@@ -103,6 +119,7 @@ class _SourcePlanning:
             self._check_surroundings(file)
             self._note_schema(file)
             tables = self._capturable(file)
+            self._check_references(tables)
             with file.reading():
                 captures = {each.name: each for each in captured(file)}
             for table in tables:
@@ -131,6 +148,11 @@ class _SourcePlanning:
         plan.names = [
             name for name in names if self._source.captures(name) and self._selection.has(name)
         ]
+
+    def _check_references(self, tables: list[SourceTable]) -> None:
+        if len(tables) == len(self._plan.names) and self._selection.table is None:
+            columns = {each.name: [c.name for c in each.table.columns] for each in tables}
+            check(self._config, self._source.name, columns)
 
     def _capturable(self, file: SourceFile) -> list[SourceTable]:
         """The tables that can be captured; why the others cannot is noted."""

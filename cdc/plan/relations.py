@@ -7,6 +7,7 @@ from cdc.constraints import ForeignKey, folded
 from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
 from cdc.postgres import ddl
+from cdc.postgres.references import configured
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.orphans import Orphans, find_orphans
@@ -17,7 +18,8 @@ class ForeignKeyPlan:
     """One foreign key of a table, with the columns that it refers to.
 
     `design` is None, and `reason` says why, where PostgreSQL gets no such key. `orphans` is None
-    where the columns referred to are not unique, so that nothing can refer to them.
+    where the columns referred to are not unique, so that nothing can refer to them, and where the
+    two tables are of different files.
     """
 
     key: ForeignKey
@@ -86,12 +88,31 @@ class Relations:
         parent, mapped = self._parents[name], self._mapped.get(name)
         if parent is None or mapped is None:
             raise NotTranslatable(f"{key.parent} is not captured")
-        collations = _unique_collations(parent, referred)
-        if collations is None:
-            raise NotTranslatable(f"{key.parent} has no unique values there")
-        if collations - {"BINARY"}:
-            raise NotTranslatable("the values there are unique in a collation of SQLite's only")
+        _refuse_not_unique(key, parent, referred)
         return ddl.foreign_key(self._mapped[folded(child.name)], key, mapped)
+
+
+def across_files(
+    key: ForeignKey, child: MappedTable, parent: SourceTable, mapped: MappedTable
+) -> ForeignKeyPlan:
+    """A foreign key of the configuration, whose orphans nobody has counted."""
+    referred = _referred(key, parent)
+    try:
+        if referred:  # without, it is the rowid, which is the target's key
+            _refuse_not_unique(key, parent, referred)
+        design = configured(ddl.foreign_key(child, key, mapped))
+    except NotTranslatable as error:
+        return ForeignKeyPlan(key, referred, None, str(error), None)
+    return ForeignKeyPlan(key, referred, design, "", None)
+
+
+def _refuse_not_unique(key: ForeignKey, parent: SourceTable, referred: Sequence[str]) -> None:
+    """Raise NotTranslatable where PostgreSQL lets nothing refer to these columns."""
+    collations = _unique_collations(parent, referred)
+    if collations is None:
+        raise NotTranslatable(f"{key.parent} has no unique values there")
+    if collations - {"BINARY"}:
+        raise NotTranslatable("the values there are unique in a collation of SQLite's only")
 
 
 def _referred(key: ForeignKey, parent: SourceTable | None) -> tuple[str, ...]:

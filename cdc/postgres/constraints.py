@@ -13,9 +13,10 @@ from psycopg import sql
 
 from cdc.constraints import Untranslated
 from cdc.errors import TargetUnavailable
+from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
 from cdc.postgres.connection import Connection
-from cdc.postgres.ddl import ForeignKeyDesign, IndexDesign, qualified
+from cdc.postgres.ddl import ForeignKeyDesign, IndexDesign, qualified, quoted
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import reason, translate, translated
 
@@ -24,6 +25,12 @@ _OURS: Final = (
     " JOIN pg_class i ON i.oid = x.indexrelid"
     " WHERE x.indrelid = %s::regclass"
     " AND obj_description(i.oid, 'pg_class') LIKE 'Index %% kept by cdc (%%)'"
+)
+
+_CONFIGURED: Final = (
+    "SELECT conname, obj_description(oid, 'pg_constraint') FROM pg_constraint"
+    " WHERE contype = 'f' AND conrelid = %s::regclass AND obj_description(oid, 'pg_constraint')"
+    " LIKE 'Foreign key of the configuration, kept by cdc (%%)'"
 )
 
 
@@ -94,7 +101,8 @@ def make_foreign_key(conn: Connection, design: ForeignKeyDesign) -> Untranslated
             with conn.transaction():
                 lock_making(conn)
                 if _validated(conn, design) is None:
-                    conn.execute(design.create.encode())
+                    for statement in design.statements:
+                        conn.execute(statement.encode())
         row = conn.execute(design.orphans.encode()).fetchone()
         orphans = row[0] if row else 0
         if orphans:
@@ -104,7 +112,22 @@ def make_foreign_key(conn: Connection, design: ForeignKeyDesign) -> Untranslated
             conn.execute(design.validate.encode())
     except psycopg.Error as exc:
         return Untranslated(what, "", _lasting(exc, f"make {what}"))
+    except NotTranslatable as exc:
+        return Untranslated(what, "", str(exc))
     return None
+
+
+def drop_unwanted(
+    conn: Connection, schema: str, table: str, wanted: Iterable[ForeignKeyDesign]
+) -> None:
+    """Drop the keys of a table that the configuration asked for, and asks for no more."""
+    child = sql.Identifier(schema, table).as_string(conn)
+    names = {(design.name, design.comment) for design in wanted}
+    with translated(f"look for the foreign keys of {child}"), conn.transaction():
+        lock_making(conn)
+        for name, comment in conn.execute(_CONFIGURED, (child,)).fetchall():
+            if (name, comment) not in names:
+                conn.execute(f"ALTER TABLE {child} DROP CONSTRAINT {quoted(name)}".encode())
 
 
 def _make_index(conn: Connection, table: MappedTable, design: IndexDesign) -> None:
@@ -130,10 +153,13 @@ def _create_index(conn: Connection, table: MappedTable, design: IndexDesign, nam
 def _validated(conn: Connection, design: ForeignKeyDesign) -> bool | None:
     """Whether the foreign key is valid, None where there is none."""
     row = conn.execute(
-        "SELECT convalidated FROM pg_constraint"
+        "SELECT convalidated, coalesce(obj_description(oid, 'pg_constraint'), '')"
+        " FROM pg_constraint"
         " WHERE contype = 'f' AND conrelid = %s::regclass AND conname = %s",
-        (qualified(design.child), design.name),
+        (design.child, design.name),
     ).fetchone()
+    if row and row[1] != design.comment:
+        raise NotTranslatable("the table has another foreign key of that name")
     return row[0] if row else None
 
 

@@ -93,15 +93,39 @@ class TableDesign:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyEnd:
+    """One end of a foreign key: a target table, and its columns with their SQL types."""
+
+    schema: str
+    table: str
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def qualified(self) -> str:
+        return sql.Identifier(self.schema, self.table).as_string(None)
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignKeyDesign:
-    """A foreign key between two target tables, and the query that counts its orphans."""
+    """A foreign key of the target table `child`, and the query that counts its orphans.
+
+    `comment` is how one of the configuration is known again in the catalogue.
+    """
 
     name: str
-    child: MappedTable
-    parent: MappedTable
+    child: str
     create: str
     validate: str
     orphans: str
+    comment: str = ""
+
+    @property
+    def statements(self) -> list[str]:
+        """What makes the key, not yet valid."""
+        if not self.comment:
+            return [self.create]
+        named = f"{quoted(self.name)} ON {self.child}"
+        return [self.create, f"COMMENT ON CONSTRAINT {named} IS {_text(self.comment)}"]
 
 
 def design(table: MappedTable, constraints: Constraints = NO_CONSTRAINTS) -> TableDesign:
@@ -136,7 +160,7 @@ def statements(
             for each in designs
             for index in each.indexes
         ),
-        *(key.create for key in foreign_keys),
+        *(statement for key in foreign_keys for statement in key.statements),
         *(key.validate for key in foreign_keys),
     ]
 
@@ -158,14 +182,20 @@ def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> For
         if key.parent_columns
         else list(parent.key_columns)
     )
-    if len(columns) != len(parent_columns):
-        raise NotTranslatable(f"it has {len(columns)} columns and refers to {len(parent_columns)}")
-    for column, referred_to in zip(columns, parent_columns, strict=True):
+    return foreign_key_between(_end(child, columns), key, _end(parent, parent_columns))
+
+
+def foreign_key_between(child: KeyEnd, key: ForeignKey, parent: KeyEnd) -> ForeignKeyDesign:
+    """A foreign key between these columns, with the actions of `key`; raises NotTranslatable where
+    PostgreSQL does not compare the types.
+    """
+    own, referred = ([name for name, _ in end.columns] for end in (child, parent))
+    if len(own) != len(referred):
+        raise NotTranslatable(f"it has {len(own)} columns and refers to {len(referred)}")
+    for column, referred_to in zip(child.columns, parent.columns, strict=True):
         _refuse_unlike(column, referred_to)
-    own = [column.name for column in columns]
-    referred = [column.name for column in parent_columns]
-    name = target_identifier(f"{child.name}_{'_'.join(own)}_fkey")
-    child_name, parent_name = qualified(child), qualified(parent)
+    name = target_identifier(f"{child.table}_{'_'.join(own)}_fkey")
+    child_name, parent_name = child.qualified, parent.qualified
     create = (
         f"ALTER TABLE {child_name} ADD CONSTRAINT {quoted(name)} FOREIGN KEY ({_list(own)})"
         f" REFERENCES {parent_name} ({_list(referred)})"
@@ -182,19 +212,24 @@ def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> For
         f" AND NOT EXISTS (SELECT FROM {parent_name} AS p WHERE {same})"
     )
     validate = f"ALTER TABLE {child_name} VALIDATE CONSTRAINT {quoted(name)}"
-    return ForeignKeyDesign(name, child, parent, create, validate, orphans)
+    return ForeignKeyDesign(name, child_name, create, validate, orphans)
 
 
-def _refuse_unlike(column: TargetColumn, parent: TargetColumn) -> None:
+def _end(table: MappedTable, columns: Sequence[TargetColumn]) -> KeyEnd:
+    named = tuple((column.name, column.type.sql) for column in columns)
+    return KeyEnd(table.schema, table.name, named)
+
+
+def _refuse_unlike(column: tuple[str, str], parent: tuple[str, str]) -> None:
     """Raise NotTranslatable where PostgreSQL has no foreign key between two types."""
-    own, referred = (each.type.sql.partition("(")[0] for each in (column, parent))
+    own, referred = (type_.partition("(")[0] for _, type_ in (column, parent))
     alike = (
         own == referred
-        or (_is_text(column) and _is_text(parent))
+        or (_is_text_type(own) and _is_text_type(referred))
         or (own in _WHOLE_NUMBERS and referred in (*_WHOLE_NUMBERS, "numeric"))
     )
     if not alike:
-        raise NotTranslatable(f"{column.name} becomes {own}, and {parent.name} {referred}")
+        raise NotTranslatable(f"{column[0]} becomes {own}, and {parent[0]} {referred}")
 
 
 def quoted(name: str) -> str:
@@ -354,7 +389,11 @@ def _columns(table: MappedTable) -> dict[str, tuple[Column, TargetColumn]]:
 
 
 def _is_text(column: TargetColumn) -> bool:
-    return column.type.sql.startswith(("text", "varchar", "character"))
+    return _is_text_type(column.type.sql)
+
+
+def _is_text_type(type_: str) -> bool:
+    return type_.startswith(("text", "varchar", "character"))
 
 
 def _target_column(table: MappedTable, name: str) -> TargetColumn:

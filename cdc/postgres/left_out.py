@@ -1,10 +1,11 @@
 """What of a source's schema is not in the target: kept there for `cdc status`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from cdc.constraints import Untranslated
 from cdc.postgres.connection import Connection
+from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
 
 
@@ -18,15 +19,37 @@ class LeftOut:
     reason: str
 
 
-def record(conn: Connection, source: str, table: str, found: Iterable[Untranslated]) -> None:
-    """Keep what was left out of one table, in the place of what was kept before."""
+def record(
+    conn: Connection,
+    source: str,
+    table: str,
+    found: Iterable[Untranslated],
+    *,
+    but: Collection[str] = (),
+) -> None:
+    """Keep what was left out of one table, in the place of what was kept before.
+
+    What is named in `but` is recorded by itself, and stays.
+    """
     with translated(f"record what {table} lacks"), conn.transaction():
-        conn.execute("DELETE FROM cdc.left_out WHERE source = %s AND name = %s", (source, table))
-        conn.cursor().executemany(
-            "INSERT INTO cdc.left_out (source, name, what, text, reason)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            [(source, table, each.what, each.text, each.reason) for each in found],
+        conn.execute(
+            "DELETE FROM cdc.left_out WHERE source = %s AND name = %s AND what <> ALL (%s)",
+            (source, table, list(but)),
         )
+        _add(conn, source, table, found)
+
+
+def record_one(
+    conn: Connection, source: str, table: str, what: str, found: Untranslated | None
+) -> None:
+    """Keep, or forget where `found` is None, one thing; from the thread of whichever source."""
+    with translated(f"record what {table} lacks"), conn.transaction():
+        lock_making(conn)
+        conn.execute(
+            "DELETE FROM cdc.left_out WHERE source = %s AND name = %s AND what = %s",
+            (source, table, what),
+        )
+        _add(conn, source, table, [] if found is None else [found])
 
 
 def read(conn: Connection, source: str) -> list[LeftOut]:
@@ -45,3 +68,10 @@ def read(conn: Connection, source: str) -> list[LeftOut]:
             (source,),
         )
         return [LeftOut(*row) for row in rows]
+
+
+def _add(conn: Connection, source: str, table: str, found: Iterable[Untranslated]) -> None:
+    conn.cursor().executemany(
+        "INSERT INTO cdc.left_out (source, name, what, text, reason) VALUES (%s, %s, %s, %s, %s)",
+        [(source, table, each.what, each.text, each.reason) for each in found],
+    )

@@ -9,6 +9,7 @@ import pytest
 from cdc.config import (
     ColumnConfig,
     CutoverConfig,
+    ForeignKeyConfig,
     PostgresConfig,
     ReplicationConfig,
     SourceConfig,
@@ -29,6 +30,7 @@ SECTIONS = {
     "[sources.tables.TABLE.columns.COLUMN]": ColumnConfig,
     "[sources.tables.TABLE]": TableConfig,
     "[[sources.tables.TABLE.indexes]]": IndexConfig,
+    "[[foreign_keys]]": ForeignKeyConfig,
     "[replication]": ReplicationConfig,
     "[cutover]": CutoverConfig,
 }

@@ -14,7 +14,7 @@ WRONG = {
         SOURCE + "[replicaton]",
         (
             'knows no key "replicaton". Did you mean "replication"? '
-            "Allowed are: postgres, sources, replication, cutover."
+            "Allowed are: postgres, sources, foreign_keys, replication, cutover."
         ),
     ),
     "unknown key": (

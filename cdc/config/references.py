@@ -1,0 +1,38 @@
+"""`[[foreign_keys]]`: what SQLite cannot say, since each of its keys stays within one file."""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, field
+
+from cdc.config.section import Section
+
+_TABLE: Final = {"allowed": 'a source and a table of it, such as "fills.fills"'}
+_COLUMNS: Final = {"allowed": 'a list of columns such as "ticket_id"'}
+
+
+class ForeignKeyConfig(Section, frozen=True, kw_only=True):
+    """A foreign key between two tables, of different files as a rule; all names are SQLite's."""
+
+    from_: Annotated[str, Meta(description="The table that refers.", extra=_TABLE)] = field(
+        name="from"
+    )
+    columns: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="Its columns that refer.", extra=_COLUMNS)
+    ]
+    to: Annotated[str, Meta(description="The table that is referred to.", extra=_TABLE)]
+    to_columns: Annotated[
+        tuple[str, ...],
+        Meta(description="Its columns that are referred to; without any its key.", extra=_COLUMNS),
+    ] = ()
+    on_delete: Annotated[
+        Literal["no action", "restrict", "cascade", "set null"],
+        Meta(
+            description="What PostgreSQL does when a row that is referred to is deleted, from the "
+            "cutover on: what cdc writes are the deletes of SQLite and no others.",
+            extra={"choices": ("no action", "restrict", "cascade", "set null")},
+        ),
+    ] = "no action"
+
+    def __post_init__(self) -> None:
+        if self.to_columns and len(self.to_columns) != len(self.columns):
+            raise ValueError("columns and to_columns must be equally many")
