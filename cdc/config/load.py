@@ -10,6 +10,7 @@ import msgspec
 
 from cdc.config.decode import Place, decode, decode_value
 from cdc.config.keys import keys_of
+from cdc.config.references import table_of
 from cdc.config.settings import Config, Document, PostgresConfig, SourceConfig
 from cdc.errors import ConfigError
 
@@ -53,8 +54,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         cutover=document.cutover,
     )
     for key in config.foreign_keys:
-        config.table(key.from_)
-        config.table(key.to)
+        for table in (key.from_, key.to):
+            table_of(table, [source.name for source in sources])
     return config
 
 

@@ -1,10 +1,12 @@
 """`[[foreign_keys]]`: what SQLite cannot say, since each of its keys stays within one file."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
 from cdc.config.section import Section
+from cdc.errors import ConfigError
 
 _TABLE: Final = {"allowed": 'a source and a table of it, such as "fills.fills"'}
 _COLUMNS: Final = {"allowed": 'a list of columns such as "ticket_id"'}
@@ -36,3 +38,21 @@ class ForeignKeyConfig(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.to_columns and len(self.to_columns) != len(self.columns):
             raise ValueError("columns and to_columns must be equally many")
+
+
+def table_of(name: str, sources: Sequence[str]) -> tuple[str, str]:
+    """The source, one of these, and the table that `SOURCE.TABLE` names. Raises ConfigError.
+
+    Both may have a dot in them: the longest name of a source counts.
+
+    >>> table_of("a.b.c", ["a", "a.b"])
+    ('a.b', 'c')
+    """
+    fitting = [source for source in sources if name.startswith(f"{source}.")]
+    if not fitting:
+        raise ConfigError(
+            f'[[foreign_keys]]: "{name}" begins with no source and a dot.',
+            hint=f"The sources are {', '.join(sources)}.",
+        )
+    source = max(fitting, key=len)
+    return source, name.removeprefix(f"{source}.")

@@ -377,21 +377,6 @@ class Config(Document, frozen=True, kw_only=True):
         names = ", ".join(source.name for source in self.sources)
         raise ConfigError(f'{self.path}: there is no source "{name}". There are: {names}.')
 
-    def table(self, name: str) -> tuple[SourceConfig, str]:
-        """The source and the table that `SOURCE.TABLE` names. Raises ConfigError.
-
-        Both may have a dot in them: the longest name of a source counts.
-        """
-        fitting = [s for s in self.sources if name.startswith(f"{s.name}.")]
-        if not fitting:
-            names = ", ".join(source.name for source in self.sources)
-            raise ConfigError(
-                f'{self.path}: [[foreign_keys]] "{name}" begins with no source and a dot.',
-                hint=f"The sources are {names}.",
-            )
-        source = max(fitting, key=lambda s: len(s.name))
-        return source, name.removeprefix(f"{source.name}.")
-
     def target_schema(self, source: SourceConfig) -> str:
         """The schema that this source's tables go to."""
         return source.schema or self.postgres.schema

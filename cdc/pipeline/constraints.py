@@ -14,6 +14,7 @@ from cdc.pipeline.references import Reference, SourceReferences
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import constraints, ddl, left_out
 from cdc.postgres.connection import Connection, Target
+from cdc.postgres.foreign_keys import foreign_key
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class SourceConstraints:
             why = "the role may not set session_replication_role: it has to wait for the cutover"
             return Untranslated(what, "", why)
         try:
-            design = ddl.foreign_key(child.mapped, key, parent.mapped)
+            design = foreign_key(child.mapped, key, parent.mapped)
         except NotTranslatable as exc:
             return Untranslated(what, "", str(exc))
         return constraints.make_foreign_key(conn, design)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.config import Config, ForeignKeyConfig
+from cdc.config.references import table_of
 from cdc.constraints import ForeignKey, Untranslated, folded
 from cdc.errors import ConfigError
 from cdc.logs import fields
 from cdc.mapping.expressions import NotTranslatable
-from cdc.postgres import constraints, ddl, left_out, references
+from cdc.postgres import constraints, left_out, references
 from cdc.postgres.connection import Connection, Target
+from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key_between
 from cdc.postgres.state import CapturedTable
 
 log = logging.getLogger(__name__)
@@ -184,18 +186,18 @@ class SourceReferences:
 
 
 def _reference(config: Config, key: ForeignKeyConfig) -> Reference:
-    (child, table), (parent, parent_table) = config.table(key.from_), config.table(key.to)
+    sources = [source.name for source in config.sources]
     return Reference(
-        End(child.name, table),
-        End(parent.name, parent_table),
+        End(*table_of(key.from_, sources)),
+        End(*table_of(key.to, sources)),
         ForeignKey(key.columns, key.to, key.to_columns, on_delete=key.on_delete.upper()),
     )
 
 
 def _design(
     conn: Connection, reference: Reference, child: CapturedTable, parent: CapturedTable
-) -> ddl.ForeignKeyDesign:
+) -> ForeignKeyDesign:
     """The key between the targets as they are. Raises NotTranslatable."""
     own = references.end(conn, child, reference.key.columns)
     referred = references.end(conn, parent, reference.key.parent_columns)
-    return references.configured(ddl.foreign_key_between(own, reference.key, referred))
+    return references.configured(foreign_key_between(own, reference.key, referred))

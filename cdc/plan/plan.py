@@ -8,8 +8,8 @@ from cdc.plan.fit import Example, Misfits
 from cdc.plan.profile import ColumnProfile
 from cdc.plan.relations import ForeignKeyPlan
 from cdc.plan.survey import TableSurvey
-from cdc.postgres import ddl
 from cdc.postgres.ddl import TableDesign
+from cdc.postgres.script import statements
 from cdc.schema import Column
 from cdc.sqlite.constraints import Trigger
 from cdc.sqlite.introspect import SourceTable
@@ -119,7 +119,7 @@ class Plan:
         """The DDL of all targets, in an order that loads into an empty database."""
         tables = [table for source in self.sources for table in source.tables]
         keys = [key.design for table in tables for key in table.foreign_keys]
-        return ddl.statements([table.design for table in tables], list(filter(None, keys)))
+        return statements([table.design for table in tables], list(filter(None, keys)))
 
     @property
     def problems(self) -> list[Problem]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cdc.constraints import ForeignKey, folded
 from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
-from cdc.postgres import ddl
+from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key
 from cdc.postgres.references import configured
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
@@ -24,7 +24,7 @@ class ForeignKeyPlan:
 
     key: ForeignKey
     referred: tuple[str, ...]
-    design: ddl.ForeignKeyDesign | None
+    design: ForeignKeyDesign | None
     reason: str
     orphans: Orphans | None
 
@@ -80,7 +80,7 @@ class Relations:
 
     def _design(
         self, child: SourceTable, key: ForeignKey, referred: Sequence[str]
-    ) -> ddl.ForeignKeyDesign:
+    ) -> ForeignKeyDesign:
         """The key in PostgreSQL. Raises NotTranslatable, which says why there is none."""
         name = folded(key.parent)
         if name not in self._parents:
@@ -89,7 +89,7 @@ class Relations:
         if parent is None or mapped is None:
             raise NotTranslatable(f"{key.parent} is not captured")
         _refuse_not_unique(key, parent, referred)
-        return ddl.foreign_key(self._mapped[folded(child.name)], key, mapped)
+        return foreign_key(self._mapped[folded(child.name)], key, mapped)
 
 
 def across_files(
@@ -100,7 +100,7 @@ def across_files(
     try:
         if referred:  # without, it is the rowid, which is the target's key
             _refuse_not_unique(key, parent, referred)
-        design = configured(ddl.foreign_key(child, key, mapped))
+        design = configured(foreign_key(child, key, mapped))
     except NotTranslatable as error:
         return ForeignKeyPlan(key, referred, None, str(error), None)
     return ForeignKeyPlan(key, referred, design, "", None)

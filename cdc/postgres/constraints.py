@@ -16,7 +16,8 @@ from cdc.errors import TargetUnavailable
 from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
 from cdc.postgres.connection import Connection
-from cdc.postgres.ddl import ForeignKeyDesign, IndexDesign, qualified, quoted
+from cdc.postgres.ddl import IndexDesign, qualified, quoted
+from cdc.postgres.foreign_keys import ForeignKeyDesign
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import reason, translate, translated
 

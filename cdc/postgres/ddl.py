@@ -14,7 +14,6 @@ from psycopg import sql
 from cdc.constraints import (
     NO_CONSTRAINTS,
     Constraints,
-    ForeignKey,
     Index,
     IndexTerm,
     Untranslated,
@@ -35,7 +34,7 @@ from cdc.postgres.extras import storage_text
 from cdc.postgres.identifiers import target_identifier, with_hash
 from cdc.schema import Column
 
-_WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
+WHOLE_NUMBERS: Final = ("smallint", "integer", "bigint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,42 +91,6 @@ class TableDesign:
     untranslated: tuple[Untranslated, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEnd:
-    """One end of a foreign key: a target table, and its columns with their SQL types."""
-
-    schema: str
-    table: str
-    columns: tuple[tuple[str, str], ...]
-
-    @property
-    def qualified(self) -> str:
-        return sql.Identifier(self.schema, self.table).as_string(None)
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignKeyDesign:
-    """A foreign key of the target table `child`, and the query that counts its orphans.
-
-    `comment` is how one of the configuration is known again in the catalogue.
-    """
-
-    name: str
-    child: str
-    create: str
-    validate: str
-    orphans: str
-    comment: str = ""
-
-    @property
-    def statements(self) -> list[str]:
-        """What makes the key, not yet valid."""
-        if not self.comment:
-            return [self.create]
-        named = f"{quoted(self.name)} ON {self.child}"
-        return [self.create, f"COMMENT ON CONSTRAINT {named} IS {_text(self.comment)}"]
-
-
 def design(table: MappedTable, constraints: Constraints = NO_CONSTRAINTS) -> TableDesign:
     """The target of a captured table with these constraints."""
     designer = _Designer(table, constraints)
@@ -142,94 +105,6 @@ def design(table: MappedTable, constraints: Constraints = NO_CONSTRAINTS) -> Tab
         tuple(designer.indexes()),
         tuple(designer.untranslated),
     )
-
-
-def statements(
-    designs: Sequence[TableDesign], foreign_keys: Sequence[ForeignKeyDesign] = ()
-) -> list[str]:
-    """Everything in an order that loads into an empty database, each without a semicolon."""
-    schemas = dict.fromkeys(each.table.schema for each in designs)
-    taken = {(each.table.schema, each.table.name) for each in designs}
-    taken |= {(schema, f"{name}_pkey") for schema, name in taken}
-    return [
-        *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas),
-        *(each.create for each in designs),
-        *(comment for each in designs for comment in each.comments),
-        *(
-            index.create(_free_name(index, each.table.schema, taken))
-            for each in designs
-            for index in each.indexes
-        ),
-        *(statement for key in foreign_keys for statement in key.statements),
-        *(key.validate for key in foreign_keys),
-    ]
-
-
-def _free_name(index: IndexDesign, schema: str, taken: set[tuple[str, str]]) -> str:
-    """The name of an index, or its second one where a relation of the schema has the first."""
-    name = index.second_name if (schema, index.name) in taken else index.name
-    taken.add((schema, name))
-    return name
-
-
-def foreign_key(child: MappedTable, key: ForeignKey, parent: MappedTable) -> ForeignKeyDesign:
-    """A foreign key; raises NotTranslatable where a column of it is not in the targets, or where
-    PostgreSQL does not compare the types.
-    """
-    columns = [_target_column(child, name) for name in key.columns]
-    parent_columns = (
-        [_target_column(parent, name) for name in key.parent_columns]
-        if key.parent_columns
-        else list(parent.key_columns)
-    )
-    return foreign_key_between(_end(child, columns), key, _end(parent, parent_columns))
-
-
-def foreign_key_between(child: KeyEnd, key: ForeignKey, parent: KeyEnd) -> ForeignKeyDesign:
-    """A foreign key between these columns, with the actions of `key`; raises NotTranslatable where
-    PostgreSQL does not compare the types.
-    """
-    own, referred = ([name for name, _ in end.columns] for end in (child, parent))
-    if len(own) != len(referred):
-        raise NotTranslatable(f"it has {len(own)} columns and refers to {len(referred)}")
-    for column, referred_to in zip(child.columns, parent.columns, strict=True):
-        _refuse_unlike(column, referred_to)
-    name = target_identifier(f"{child.table}_{'_'.join(own)}_fkey")
-    child_name, parent_name = child.qualified, parent.qualified
-    create = (
-        f"ALTER TABLE {child_name} ADD CONSTRAINT {quoted(name)} FOREIGN KEY ({_list(own)})"
-        f" REFERENCES {parent_name} ({_list(referred)})"
-        f" ON UPDATE {key.on_update} ON DELETE {key.on_delete}"
-        + (" DEFERRABLE INITIALLY DEFERRED" if key.deferred else "")
-        + " NOT VALID"
-    )
-    present = " AND ".join(f"c.{quoted(column)} IS NOT NULL" for column in own)
-    same = " AND ".join(
-        f"p.{quoted(b)} = c.{quoted(a)}" for a, b in zip(own, referred, strict=True)
-    )
-    orphans = (
-        f"SELECT count(*) FROM {child_name} AS c WHERE {present}"  # noqa: S608  (names are quoted)
-        f" AND NOT EXISTS (SELECT FROM {parent_name} AS p WHERE {same})"
-    )
-    validate = f"ALTER TABLE {child_name} VALIDATE CONSTRAINT {quoted(name)}"
-    return ForeignKeyDesign(name, child_name, create, validate, orphans)
-
-
-def _end(table: MappedTable, columns: Sequence[TargetColumn]) -> KeyEnd:
-    named = tuple((column.name, column.type.sql) for column in columns)
-    return KeyEnd(table.schema, table.name, named)
-
-
-def _refuse_unlike(column: tuple[str, str], parent: tuple[str, str]) -> None:
-    """Raise NotTranslatable where PostgreSQL has no foreign key between two types."""
-    own, referred = (type_.partition("(")[0] for _, type_ in (column, parent))
-    alike = (
-        own == referred
-        or (_is_text_type(own) and _is_text_type(referred))
-        or (own in _WHOLE_NUMBERS and referred in (*_WHOLE_NUMBERS, "numeric"))
-    )
-    if not alike:
-        raise NotTranslatable(f"{column[0]} becomes {own}, and {parent[0]} {referred}")
 
 
 def quoted(name: str) -> str:
@@ -255,7 +130,7 @@ class _Designer:
         self.terms = column_terms(_columns(self.table))
 
     def create(self, columns: Sequence[ColumnDesign], checks: Sequence[str]) -> str:
-        key = _list(column.name for column in self.table.key_columns)
+        key = name_list(column.name for column in self.table.key_columns)
         parts = [*(column.definition for column in columns), f"PRIMARY KEY ({key})", *checks]
         storage = self.table.extras.storage
         ending = f"\n) WITH ({storage_text(storage)})" if storage else "\n)"
@@ -267,7 +142,7 @@ class _Designer:
 
     def comments(self) -> Iterator[str]:
         source = self.table.source
-        yield f"COMMENT ON TABLE {qualified(self.table)} IS " + _text(
+        yield f"COMMENT ON TABLE {qualified(self.table)} IS " + literal(
             f"Table {source.name} of SQLite, kept by cdc"
         )
         for column, target in _columns(self.table).values():
@@ -276,9 +151,8 @@ class _Designer:
                 text += f", generated there as ({expression_})"
             elif source.rowid_key and column is source.columns[0]:
                 text = "The rowid in SQLite, as the table has no key"
-            yield (
-                f"COMMENT ON COLUMN {qualified(self.table)}.{quoted(target.name)} IS {_text(text)}"
-            )
+            place = f"{qualified(self.table)}.{quoted(target.name)}"
+            yield f"COMMENT ON COLUMN {place} IS {literal(text)}"
 
     def indexes(self) -> Iterator[IndexDesign]:
         for index in self.constraints.indexes:
@@ -294,7 +168,7 @@ class _Designer:
         in_key = target in self.table.key_columns
         # "C" is SQLite's BINARY order: a range in key order means the same rows on both sides.
         collation = ' COLLATE "C"' if in_key and _is_text(target) else ""
-        identity = self.table.source.integer_key and in_key and type_.sql in _WHOLE_NUMBERS
+        identity = self.table.source.integer_key and in_key and type_.sql in WHOLE_NUMBERS
         ending = " GENERATED BY DEFAULT AS IDENTITY" if identity else self._default(source, target)
         required = source.not_null and not in_key and target.on_misfit != "null"
         if expression_ := self.constraints.generated.get(source.name):
@@ -339,11 +213,11 @@ class _Designer:
 
     def _asked_index(self, asked: AskedIndex) -> IndexDesign:
         """An index that the configuration asks for: for queries of PostgreSQL, in its own order."""
-        columns = [_target_column(self.table, name).name for name in asked.columns]
+        columns = [target_column(self.table, name).name for name in asked.columns]
         ending = "key" if asked.unique else "idx"
         name = asked.name or f"{self.table.name}_{'_'.join(columns)}_{ending}"
         name = target_identifier(name)
-        body = f"{qualified(self.table)} ({_list(columns)})"
+        body = f"{qualified(self.table)} ({name_list(columns)})"
         kind = "UNIQUE" if asked.unique else ""
         comment = f"Index {name} of the configuration, kept by cdc ({_mark(f'{kind} {body}')})"
         return IndexDesign(name, self._second_name(name), body, asked.unique, comment, name)
@@ -368,7 +242,7 @@ class _Designer:
             text, is_text = f"({value.sql})", value.kind == "text"
         else:
             name = term.column or ""
-            target = _target_column(self.table, name)
+            target = target_column(self.table, name)
             text, is_text = quoted(target.name), _is_text(target)
         if not is_text or term.collation == "BINARY":
             collation = ' COLLATE "C"' if is_text else ""
@@ -389,21 +263,21 @@ def _columns(table: MappedTable) -> dict[str, tuple[Column, TargetColumn]]:
 
 
 def _is_text(column: TargetColumn) -> bool:
-    return _is_text_type(column.type.sql)
+    return is_text_type(column.type.sql)
 
 
-def _is_text_type(type_: str) -> bool:
+def is_text_type(type_: str) -> bool:
     return type_.startswith(("text", "varchar", "character"))
 
 
-def _target_column(table: MappedTable, name: str) -> TargetColumn:
+def target_column(table: MappedTable, name: str) -> TargetColumn:
     for own, (_, target) in _columns(table).items():
         if folded(own) == folded(name):
             return target
     raise NotTranslatable(f"{name} is no column of {table.schema}.{table.name}")
 
 
-def _list(names: Iterator[str] | Sequence[str]) -> str:
+def name_list(names: Iterator[str] | Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names)
 
 
@@ -412,7 +286,7 @@ def _mark(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:12]
 
 
-def _text(text: str) -> str:
+def literal(text: str) -> str:
     return string(text.replace("\0", ""))
 
 

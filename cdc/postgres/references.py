@@ -8,7 +8,7 @@ from cdc.constraints import folded
 from cdc.mapping.expressions import NotTranslatable
 from cdc.postgres import state
 from cdc.postgres.connection import Connection
-from cdc.postgres.ddl import ForeignKeyDesign, KeyEnd
+from cdc.postgres.foreign_keys import ForeignKeyDesign, KeyEnd
 from cdc.postgres.translate import translated
 
 _COLUMNS = (
