@@ -85,6 +85,8 @@ def _print_constraints(plan: TablePlan) -> None:
         names = [_index(each) for each in plan.source.constraints.indexes if each.name in made]
         names += [_asked(each) for each in plan.mapped.extras.indexes]
         _line(f"    Indexes: {'; '.join(names)}.")
+    if added := [f"{each.name} {each.type}" for each in plan.mapped.extras.added]:
+        _line(f"    Added, as configured: {'; '.join(added)}.")
     for key in plan.foreign_keys:
         if key.orphans is not None and key.orphans.count:
             _print_orphans(f"Foreign key {key}", key.orphans)

@@ -1,11 +1,32 @@
 """The sections about what a target table has that SQLite does not."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from cdc.config.section import Section
-from cdc.mapping.extras import AskedIndex, StorageValue
+from cdc.mapping.extras import AddedColumn, AskedIndex, StorageValue, check_expression
+from cdc.mapping.types import NAMES, target_type
+
+_TYPES: Final = tuple(name for name in NAMES if name != "literal")
+
+
+def _check_type(name: str) -> None:
+    """Raise ValueError where a column that SQLite does not have can have no such type."""
+    if name == "literal":
+        raise ValueError("it holds values of SQLite")
+    target_type(name)
+
+
+Expression = Annotated[
+    str,
+    Meta(
+        extra={
+            "allowed": 'an SQL expression, such as "now()", without comments and semicolons',
+            "check": check_expression,
+        }
+    ),
+]
 
 Storage = Annotated[
     dict[str, StorageValue],
@@ -47,3 +68,34 @@ class IndexConfig(Section, frozen=True, kw_only=True):
     def asked(self) -> AskedIndex:
         """The same in the words of the mapping."""
         return AskedIndex(self.columns, self.unique, self.name)
+
+
+class AddedConfig(Section, frozen=True, kw_only=True):
+    """`[sources.tables.TABLE.added.COLUMN]`: a column that SQLite does not have."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="The type of the column.",
+            extra={
+                "allowed": "one of " + ", ".join(f'"{name}"' for name in _TYPES),
+                "check": _check_type,
+                "words": _TYPES,
+            },
+        ),
+    ]
+    default: Annotated[
+        Expression | None,
+        Meta(description="What the column holds in a row that is new; without it NULL."),
+    ] = None
+    on_update: Annotated[
+        Expression | None,
+        Meta(
+            description="What the column is set to each time that cdc writes the row again; "
+            "without it the column keeps what it holds."
+        ),
+    ] = None
+
+    def column(self, name: str) -> AddedColumn:
+        """The same in the words of the mapping."""
+        return AddedColumn(name, target_type(self.type).sql, self.default, self.on_update)

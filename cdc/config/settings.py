@@ -10,12 +10,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
-from cdc.config.extras import IndexConfig, Storage
+from cdc.config.extras import AddedConfig, IndexConfig, Storage
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
-from cdc.mapping.extras import Extras, check_indexes, check_storage
+from cdc.mapping.extras import Extras, check_added, check_indexes, check_storage
 from cdc.mapping.types import NAMES, target_type
 from cdc.mapping.wishes import Wish, instead_of
 from cdc.mapping.zones import zone
@@ -210,17 +210,24 @@ class TableConfig(Section, frozen=True, kw_only=True):
             extra={"allowed": "a list of tables"},
         ),
     ] = ()
+    added: Annotated[
+        dict[str, AddedConfig],
+        Meta(description="Columns that SQLite does not have, by their names in PostgreSQL."),
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.storage.items():
             check_storage(name, value)
         check_indexes(self.extras.indexes)
+        for name in self.added:
+            check_added(name)
 
     @property
     def extras(self) -> Extras:
         """What SQLite does not have, in the words of the mapping."""
         indexes = tuple(index.asked for index in self.indexes)
-        return Extras(indexes, tuple(sorted(self.storage.items())))
+        added = tuple(column.column(name) for name, column in self.added.items())
+        return Extras(indexes, tuple(sorted(self.storage.items())), added)
 
 
 class SourceConfig(Section, frozen=True, kw_only=True):

@@ -1,13 +1,13 @@
 """A table's mapping as JSON: decided once, when its target is made, and kept with the target."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import msgspec
 
 from cdc.mapping.codec import PLAIN, Options
-from cdc.mapping.extras import Extras
+from cdc.mapping.extras import AddedColumn, Extras
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.mapping.types import target_type
 from cdc.schema import Table
@@ -22,13 +22,19 @@ def dump(table: MappedTable, capture: str) -> dict[str, Any]:
 
 
 def dump_extras(extras: Extras) -> dict[str, Any]:
-    """What is kept of the extras: the storage parameters. Of indexes the catalogue tells."""
-    return {"storage": dict(extras.storage)}
+    """What is kept of the extras; of indexes the catalogue tells."""
+    return {
+        "storage": dict(extras.storage),
+        "added": [asdict(column) for column in extras.added],
+    }
 
 
 def load_extras(definition: Mapping[str, Any]) -> Extras:
     """The extras that were kept."""
-    return Extras(storage=tuple(sorted(definition.get("storage", {}).items())))
+    return Extras(
+        storage=tuple(sorted(definition.get("storage", {}).items())),
+        added=tuple(AddedColumn(**column) for column in definition.get("added", ())),
+    )
 
 
 def _dump(table: MappedTable, column: TargetColumn) -> dict[str, Any]:

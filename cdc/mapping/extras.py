@@ -1,13 +1,15 @@
 """What a target table has besides the columns of its source: asked for, and unknown to SQLite."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
 from cdc.constraints import folded
-from cdc.schema import Table
 
 StorageValue = bool | int | float
+
+MAX_BYTES: Final = 63
 
 _MOST: Final = 2**31 - 1
 _AGE: Final = 2_000_000_000
@@ -55,11 +57,26 @@ class AskedIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class AddedColumn:
+    """A column of PostgreSQL alone, of a type of SQL.
+
+    `default` and `on_update` are expressions of the operator's, in SQL: what the column holds in a
+    new row, and what it is set to each time that the row is written again.
+    """
+
+    name: str
+    type: str
+    default: str | None = None
+    on_update: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
     """All of one table. `storage` is by the parameter's name, and sorted by it."""
 
     indexes: tuple[AskedIndex, ...] = ()
     storage: tuple[tuple[str, StorageValue], ...] = ()
+    added: tuple[AddedColumn, ...] = ()
 
 
 NO_EXTRAS: Final = Extras()
@@ -99,14 +116,30 @@ def check_indexes(indexes: tuple[AskedIndex, ...]) -> None:
                 raise ValueError(f"{index} is there twice")
 
 
-def check_extras(extras: Extras, table: Table, positions: tuple[int, ...]) -> None:
-    """Raise ValueError where an index is on a column that the target does not have.
+def check_added(name: str) -> None:
+    """Raise ValueError where PostgreSQL takes no column of that name as it stands."""
+    if not 0 < len(name.encode()) <= MAX_BYTES:
+        raise ValueError(f"added: the name {name!r} must have 1 to {MAX_BYTES} bytes")
 
-    `positions` are those of the columns that the target takes from the source.
+
+def check_expression(text: str) -> None:
+    """Raise ValueError for what could end the statement that it becomes a part of."""
+    if not text.strip() or any(mark in text for mark in (";", "--", "/*", "\0")):
+        raise ValueError("not a single expression")
+
+
+def check_extras(extras: Extras, names: Mapping[str, str]) -> None:
+    """Raise ValueError where an index is on a column that the target does not have, or a column is
+    there already.
+
+    `names` are those in SQLite of the columns that the target takes, with those that they get.
     """
-    there = {folded(table.columns[i].name): table.columns[i].name for i in positions}
+    for column in extras.added:
+        if column.name in names.values():
+            raise ValueError(f"added column {column.name}: SQLite's column is called so, too")
+    there = {folded(name): name for name in names}
     for index in extras.indexes:
-        for column in index.columns:
-            if folded(column) not in there:
-                names = ", ".join(there.values())
-                raise ValueError(f"{index}: no column {column!r} there; there are {names}")
+        for name in index.columns:
+            if folded(name) not in there:
+                known = ", ".join(there.values())
+                raise ValueError(f"{index}: no column {name!r} there; there are {known}")

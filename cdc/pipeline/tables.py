@@ -236,7 +236,8 @@ class TableMapper:
         config = _table_config(self._source, source)
         extras = NO_EXTRAS if config is None else config.extras
         try:
-            check_extras(extras, mapped.source, mapped.positions)
+            columns = mapped.source.columns
+            check_extras(extras, {columns[c.source].name: c.name for c in mapped.columns})
         except ValueError as exc:
             raise ConfigError(
                 f"Source {self._source.name}: table {source.name}: {exc}.",

@@ -30,7 +30,7 @@ from cdc.mapping.expressions import (
 )
 from cdc.mapping.extras import AskedIndex
 from cdc.mapping.table import MappedTable, TargetColumn
-from cdc.postgres.extras import storage_text
+from cdc.postgres.extras import added_comment, added_text, storage_text
 from cdc.postgres.identifiers import target_identifier, with_hash
 from cdc.schema import Column
 
@@ -131,7 +131,12 @@ class _Designer:
 
     def create(self, columns: Sequence[ColumnDesign], checks: Sequence[str]) -> str:
         key = name_list(column.name for column in self.table.key_columns)
-        parts = [*(column.definition for column in columns), f"PRIMARY KEY ({key})", *checks]
+        parts = [
+            *(column.definition for column in columns),
+            *map(added_text, self.table.extras.added),
+            f"PRIMARY KEY ({key})",
+            *checks,
+        ]
         storage = self.table.extras.storage
         ending = f"\n) WITH ({storage_text(storage)})" if storage else "\n)"
         return f"CREATE TABLE {qualified(self.table)} (\n    " + ",\n    ".join(parts) + ending
@@ -153,6 +158,8 @@ class _Designer:
                 text = "The rowid in SQLite, as the table has no key"
             place = f"{qualified(self.table)}.{quoted(target.name)}"
             yield f"COMMENT ON COLUMN {place} IS {literal(text)}"
+        for added in self.table.extras.added:
+            yield added_comment(self.table, added)
 
     def indexes(self) -> Iterator[IndexDesign]:
         for index in self.constraints.indexes:

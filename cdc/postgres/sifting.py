@@ -45,9 +45,8 @@ class Sifting:
                 raise
         else:
             return []
-        if ready.keys:
-            self._writer.delete(self._conn, ready.keys)
-        return self.rows(fit.upserts, fit.seqs())
+        with self._writer.replacing(self._conn, ready.keys):
+            return self.rows(fit.upserts, fit.seqs())
 
     def rows(self, rows: Sequence[Row], seqs: Sequence[int]) -> list[Aside]:
         """Write rows one by one, but as many at once as go together; those that are refused."""

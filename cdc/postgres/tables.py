@@ -15,7 +15,7 @@ from cdc.mapping.table import MappedTable
 from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.constraints import drop_references
-from cdc.postgres.extras import alterations
+from cdc.postgres.extras import alterations, trials
 from cdc.postgres.identifiers import MAX_COLUMNS
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
@@ -174,7 +174,7 @@ def _create(
         )
     _ensure_schema(conn, table.schema)
     made = ddl.design(table, constraints)
-    for statement in (made.create, *made.comments):
+    for statement in (made.create, *made.comments, *trials(table)):
         conn.execute(statement.encode())
     conn.execute("SELECT cdc.protect(%s::regclass)", (_qualified(conn, table.schema, table.name),))
     conn.execute(

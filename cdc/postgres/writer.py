@@ -20,6 +20,7 @@ from cdc.postgres.wire import ArrayPacker, Packed, PackedArray, Packing, RowPack
 from cdc.schema import Key, Row
 
 STAGE: Final = sql.Identifier("pg_temp", "_cdc_stage")
+KEPT: Final = sql.Identifier("pg_temp", "_cdc_kept")
 
 # The planner knows little here: the plan of a prepared statement may stem from the time when its
 # table was empty, the statistics of a table being copied lag behind, a temporary table has none. A
@@ -80,9 +81,22 @@ class TableWriter:
 
     def replace(self, conn: Connection, keys: Sequence[PackedArray], rows: Packed) -> None:
         """Delete the rows of many keys, then add many rows, each with one of these keys."""
-        with self._naming_zero_bytes(rows):
-            RawCursor(conn).execute(self._delete, keys, prepare=True)
-        self.copy(conn, rows)
+        with self._naming_zero_bytes(rows), self.replacing(conn, keys):
+            self.copy(conn, rows)
+
+    @contextmanager
+    def replacing(self, conn: Connection, keys: Sequence[PackedArray]) -> Iterator[None]:
+        """Delete the rows of some keys; those written anew inside get their added columns back."""
+        if not keys or not self.table.extras.added:
+            if keys:
+                self.delete(conn, keys)
+            yield
+            return
+        RawCursor(conn).execute(self._make_kept)
+        RawCursor(conn).execute(self._delete_to_kept, keys)
+        yield
+        RawCursor(conn).execute(self._restore)
+        RawCursor(conn).execute(self._drop_kept)  # other tables of the transaction have theirs
 
     def copy(self, conn: Connection, rows: Packed) -> None:
         """Add many rows; psycopg's UniqueViolation where a key has one already."""
@@ -149,7 +163,8 @@ class TableWriter:
             "assignments": sql.SQL(", ").join(
                 sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column.name))
                 for column in table.columns
-            ),
+            )
+            + _updates(table, sql.SQL(", ")),
             "old": _names(table.columns, "o"),
             "new": _names(table.columns, "s"),
             "same_key": self._same_key("o", "s"),
@@ -188,6 +203,43 @@ class TableWriter:
             **parts,
         )
 
+        self._compose_keeping()
+
+    def _compose_keeping(self) -> None:
+        """The statements that carry added columns over while their rows are written anew."""
+        added = self.table.extras.added
+        kept = [column.name for column in self.table.key_columns]
+        kept += [column.name for column in added]
+        parts = {
+            "table": self._name,
+            "kept": KEPT,
+            "columns": sql.SQL(", ").join(map(sql.Identifier, kept)),
+            "old": sql.SQL(", ").join(sql.Identifier("t", name) for name in kept),
+            "delete": sql.SQL(self._delete.decode()),
+            "same_key": self._same_key("t", "k"),
+            "restored": sql.SQL(", ").join(
+                sql.SQL("{} = {}").format(
+                    sql.Identifier(column.name),
+                    sql.Identifier("k", column.name)
+                    if column.on_update is None
+                    else sql.SQL(f"({column.on_update})"),
+                )
+                for column in added
+            ),
+        }
+        self._make_kept = _bytes(
+            "CREATE TEMPORARY TABLE {kept} ON COMMIT DROP AS"
+            " SELECT {columns} FROM {table} WITH NO DATA",
+            **parts,
+        )
+        self._delete_to_kept = _bytes(
+            "WITH gone AS ({delete} RETURNING {old}) INSERT INTO {kept} SELECT * FROM gone", **parts
+        )
+        self._restore = _bytes(
+            "UPDATE {table} AS t SET {restored} FROM {kept} AS k WHERE {same_key}", **parts
+        )
+        self._drop_kept = _bytes("DROP TABLE {kept}", **parts)
+
     def _same_key(self, one: str, other: str) -> sql.Composed:
         return sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(
@@ -204,6 +256,17 @@ class TableWriter:
         return sql.SQL("ROW({}) {} ROW({})").format(
             _names(self.table.key_columns, "t"), sql.SQL(comparison), bounds
         )
+
+
+def _updates(table: MappedTable, before_each: sql.Composable) -> sql.Composed:
+    """The assignments of the added columns that change whenever their row is written."""
+    updates = (
+        before_each
+        + sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.SQL(f"({column.on_update})"))
+        for column in table.extras.added
+        if column.on_update is not None
+    )
+    return sql.Composed(list(updates))
 
 
 def _names(columns: Sequence[TargetColumn], *qualifier: str) -> sql.Composed:

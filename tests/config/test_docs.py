@@ -16,7 +16,7 @@ from cdc.config import (
     TableConfig,
     load,
 )
-from cdc.config.extras import IndexConfig
+from cdc.config.extras import AddedConfig, IndexConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.toml import toml_value
 from cdc.errors import ConfigError
@@ -30,6 +30,7 @@ SECTIONS = {
     "[sources.tables.TABLE.columns.COLUMN]": ColumnConfig,
     "[sources.tables.TABLE]": TableConfig,
     "[[sources.tables.TABLE.indexes]]": IndexConfig,
+    "[sources.tables.TABLE.added.COLUMN]": AddedConfig,
     "[[foreign_keys]]": ForeignKeyConfig,
     "[replication]": ReplicationConfig,
     "[cutover]": CutoverConfig,
