@@ -7,6 +7,7 @@ from cdc.config import Config, CutoverConfig, PostgresConfig, ReplicationConfig,
 from cdc.demo import files
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
+STAMPS = {"created_at", "updated_at"}
 
 
 def demo_config() -> Config:
@@ -30,3 +31,19 @@ def test_every_setting_shows_its_default():
     for section in (config.postgres, config.replication, config.cutover):
         for key in section.__struct_fields__:
             assert re.search(rf"^#.*\n{key} = ", CONFIG.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_reference_users_wishes_are_there():
+    """Stamps on every table that is not a log, indexes for the queries, vacuum for the busy."""
+    tables = {
+        name: table for source in demo_config().sources for name, table in source.tables.items()
+    }
+    stamped = {name for name, table in tables.items() if set(table.added) >= STAMPS}
+    assert stamped == set(tables) - {"price_log"}
+    assert {index.columns for index in tables["trades"].indexes} == {
+        ("status",),
+        ("date",),
+        ("ticker",),
+    }
+    busy = {name for name, table in tables.items() if table.storage}
+    assert busy == {"trades", "active_trades", "positions", "price_log"}
