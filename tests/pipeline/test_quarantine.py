@@ -5,6 +5,8 @@ import pytest
 from cdc.errors import ValueDoesNotFit
 from cdc.postgres import quarantine
 from cdc.postgres.apply import Applier
+from cdc.sqlite import capture
+from cdc.sqlite.connection import SourceFile
 
 LONG_KEY = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(3000))
 """No index entry can hold it, however it is compressed."""
@@ -75,10 +77,10 @@ def write(request, shelf, monkeypatch):
 
     def perform(table, *rows):
         if request.param == "resync":
-            assert shelf.cdc("uninstall", "--table", table).code == 0
+            with SourceFile(shelf.file()) as file:
+                capture.uninstall(file, [table])
+                capture.retake(file, table)
         shelf.sqlite(INSERT[table], *rows)
-        if request.param == "resync":
-            assert shelf.cdc("install", "--table", table).code == 0
         shelf.catch_up()
 
     return perform
