@@ -26,7 +26,7 @@ STORAGE: Final[dict[str, tuple[float, float] | None]] = {
     "autovacuum_vacuum_scale_factor": (0, 100),
     "autovacuum_vacuum_insert_threshold": (-1, _MOST),
     "autovacuum_vacuum_insert_scale_factor": (0, 100),
-    "autovacuum_vacuum_cost_delay": (-1, 100),
+    "autovacuum_vacuum_cost_delay": (0, 100),
     "autovacuum_vacuum_cost_limit": (1, 10_000),
     "autovacuum_analyze_threshold": (0, _MOST),
     "autovacuum_analyze_scale_factor": (0, 100),

@@ -5,7 +5,10 @@ import re
 import pytest
 
 from cdc.errors import ConfigError
+from cdc.mapping.extras import STORAGE as STORAGE_PARAMETERS
+from cdc.mapping.extras import check_storage
 from cdc.postgres import left_out
+from cdc.postgres.extras import storage_text
 from tests.support.sites import Site
 
 SHOP = """
@@ -169,3 +172,11 @@ def test_what_makes_no_sense_is_refused_with_its_place(shop: Site, more: str, me
 def _database(site: Site) -> str:
     ((name,),) = site.postgres("SELECT quote_ident(current_database())")
     return str(name)
+
+
+def test_postgresql_takes_every_value_that_the_check_lets_through(site: Site) -> None:
+    site.postgres("CREATE TABLE t (a text)")
+    for name, bounds in STORAGE_PARAMETERS.items():
+        for value in bounds or (True, False):
+            check_storage(name, value)
+            site.postgres(f"ALTER TABLE t SET ({storage_text([(name, value)])})")
