@@ -13,6 +13,7 @@ from msgspec import Meta, field
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
+from cdc.constraints import folded
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
 from cdc.mapping.extras import Extras, check_added, check_indexes, check_storage
@@ -214,8 +215,13 @@ class TableConfig(Section, frozen=True, kw_only=True):
         dict[str, AddedConfig],
         Meta(description="Columns that SQLite does not have, by their names in PostgreSQL."),
     ] = field(default_factory=dict)
+    existing: Annotated[
+        bool, Meta(description="Whether the table is there already, made by hand.")
+    ] = False
 
     def __post_init__(self) -> None:
+        if self.existing and self.storage:
+            raise ValueError("existing and storage do not go together")
         for name, value in self.storage.items():
             check_storage(name, value)
         check_indexes(self.extras.indexes)
@@ -390,9 +396,4 @@ class Config(Document, frozen=True, kw_only=True):
 
 
 def _matches(table: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(_fold(table), _fold(pattern)) for pattern in patterns)
-
-
-def _fold(name: str) -> str:
-    # SQLite folds the case of ASCII letters only.
-    return "".join(c.lower() if c.isascii() else c for c in name)
+    return any(fnmatchcase(folded(table), folded(pattern)) for pattern in patterns)

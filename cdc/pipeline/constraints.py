@@ -48,7 +48,7 @@ class SourceConstraints:
     def give_up(self, index: str, cause: str) -> bool:
         """Drop a unique index that rows of the source violate; False where it is not ours."""
         for table in self._tables:
-            design = ddl.design(table.mapped, table.source.constraints)
+            design = ddl.design(table.mapped, table.constraints)
             for each in design.indexes:
                 if index in (each.name, each.second_name):
                     self._given_up[table.name, each.comment] = cause
@@ -63,7 +63,7 @@ class SourceConstraints:
         return False
 
     def _complete(self, table: ReplicatedTable) -> None:
-        design = ddl.design(table.mapped, table.source.constraints)
+        design = ddl.design(table.mapped, table.constraints)
         missing = list(design.untranslated)
         indexes = []
         for index in design.indexes:
@@ -73,7 +73,7 @@ class SourceConstraints:
                 missing.append(Untranslated(f"index {index.source}", "", cause))
         with self._target.lease() as conn:
             missing += constraints.make_indexes(conn, table.mapped, indexes)
-            for key in table.source.constraints.foreign_keys:
+            for key in table.constraints.foreign_keys:
                 refused = self._foreign_key(conn, table, key)
                 if refused is not None:
                     missing.append(refused)

@@ -345,7 +345,7 @@ class Replication:
         """Commit a chunk together with the events that lead up to its moment."""
         if copied.last:
             self._build_key(table.mapped)
-        elif copied.chunk.after_key is None and table.fresh:
+        elif copied.chunk.after_key is None and table.fresh and not table.adopted:
             self._drop_key(table.mapped)
         self._apply(batch, boundary=False, chunk=copied.chunk, careful=careful)
         table.copied += len(copied.chunk.rows)

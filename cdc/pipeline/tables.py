@@ -1,21 +1,25 @@
 """The target tables of a source: mapped, made where they are missing, and how far each is."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cdc.config import SourceConfig, TableConfig
+from cdc.config import SourceConfig
+from cdc.constraints import NO_CONSTRAINTS, Constraints
 from cdc.errors import ConfigError, SchemaMoved, TableGone, TargetRefused
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.defaults import candidates, natural_type
 from cdc.mapping.extras import NO_EXTRAS, Extras, check_extras
 from cdc.mapping.table import MappedTable
-from cdc.mapping.wishes import NO_WISH, Wish, Wishes, agree, map_columns, target_names
+from cdc.mapping.wishes import NO_WISH, Wishes, agree, map_columns, target_names
+from cdc.pipeline.adoption import take
 from cdc.pipeline.descent import absorbed, origins, predecessor
+from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.stops import Stops
 from cdc.postgres import state, tables
+from cdc.postgres.adoption import refuse_differences
 from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import target_identifier, target_identifiers
 from cdc.postgres.mending import can_mend, empty_table, mend_table
@@ -38,7 +42,7 @@ SAMPLE: Final = Bound(seconds=0.01, rows=1000)
 class ReplicatedTable:
     """A captured table and its target. `copied` counts the rows of the copy, which stands at
     `place` (None before its start) until `live`. `fresh` says that the target was empty when the
-    copy began; otherwise each chunk has to be made equal.
+    copy began; otherwise each chunk has to be made equal. `adopted` says that it was made by hand.
     """
 
     source: SourceTable
@@ -48,10 +52,16 @@ class ReplicatedTable:
     place: Row | None
     copied: int
     fresh: bool
+    adopted: bool = False
 
     @property
     def name(self) -> str:
         return self.source.name
+
+    @property
+    def constraints(self) -> Constraints:
+        """What of SQLite's constraints the target gets; one made by hand has its own."""
+        return NO_CONSTRAINTS if self.adopted else self.source.constraints
 
 
 class TablePreparation:
@@ -135,7 +145,10 @@ class TablePreparation:
         mapper = TableMapper(self._file, self._source, self._schema, self._schema_version)
         mapped, kept = mapper.mapping(capture.source, capture, existing)
         if existing is not None and kept and not paused:
-            self._follow_extras(existing, mapped)
+            if _was_adopted(existing):
+                refuse_differences(self._conn, mapped)
+            else:
+                self._follow_extras(existing, mapped)
             return _resumed(existing, mapped, capture)
         resync = self._reshape(capture, mapped, existing)
         return ReplicatedTable(
@@ -146,6 +159,7 @@ class TablePreparation:
             place=None,
             copied=0,
             fresh=not resync,
+            adopted=self._is_adopted(capture, existing),
         )
 
     def _follow_extras(self, existing: state.CapturedTable, mapped: MappedTable) -> None:
@@ -164,6 +178,8 @@ class TablePreparation:
         self, capture: Captured, mapped: MappedTable, existing: state.CapturedTable | None
     ) -> bool:
         """Give a table its target, to be copied from the start; whether rows are left in it."""
+        if self._is_adopted(capture, existing):
+            return self._adopt(capture, mapped, existing)
         source = self._source.name
         constraints = capture.source.constraints
         found = None if existing is None else origins(capture, existing, mapped)
@@ -188,6 +204,29 @@ class TablePreparation:
             constraints=constraints,
         )
         return False
+
+    def _is_adopted(self, capture: Captured, existing: state.CapturedTable | None) -> bool:
+        if existing is not None:
+            return _was_adopted(existing)
+        config = table_config(self._source, capture.source)
+        return config is not None and config.existing
+
+    def _adopt(
+        self, capture: Captured, mapped: MappedTable, existing: state.CapturedTable | None
+    ) -> bool:
+        """Have a table made by hand copied into from the start; whether rows are left in it."""
+        resync = existing is not None and _keeps_order(mapped, capture)
+        made_for = self._definition(mapped, capture, resync=resync) | {"adopted": True}
+        take(
+            self._conn,
+            self._source.name,
+            mapped,
+            existing,
+            definition=made_for,
+            since_seq=self._seq,
+            resync=resync,
+        )
+        return resync
 
     def _definition(
         self, mapped: MappedTable, capture: Captured, *, resync: bool
@@ -228,12 +267,12 @@ class TableMapper:
 
         `capture` and `existing` are None where there is no capture and no target yet.
         """
-        wishes = _wishes(self._source, source)
+        wishes = wishes_of(self._source, source)
         mapped, kept = self._columns_mapped(source, capture, existing, wishes)
         return replace(mapped, extras=self._extras(source, mapped)), kept
 
     def _extras(self, source: SourceTable, mapped: MappedTable) -> Extras:
-        config = _table_config(self._source, source)
+        config = table_config(self._source, source)
         extras = NO_EXTRAS if config is None else config.extras
         try:
             columns = mapped.source.columns
@@ -336,38 +375,12 @@ def _resumed(
         place=existing.last_key,
         copied=existing.copied_rows,
         fresh=existing.definition["fresh"],
+        adopted=_was_adopted(existing),
     )
 
 
-def _wishes(config: SourceConfig, source: SourceTable) -> dict[str, Wish]:
-    names = {c.name.lower(): c.name for c in source.table.columns}
-    wanted = _table_config(config, source)
-    if wanted is None:
-        return {}
-    for column in wanted.columns:
-        if column.lower() not in names:
-            raise ConfigError(
-                f"Source {config.name}: table {source.name} has no column {column!r}.",
-                hint=f"Its columns are {', '.join(names.values())}.",
-            )
-    return {names[column.lower()]: c.wish for column, c in wanted.columns.items()}
-
-
-def _table_config(config: SourceConfig, source: SourceTable) -> TableConfig | None:
-    return next(
-        (t for name, t in config.tables.items() if name.lower() == source.name.lower()), None
-    )
-
-
-def check_overrides(config: SourceConfig, captured: Iterable[str]) -> None:
-    """Raise ConfigError where the configuration is about a table that is not captured."""
-    names = {name.lower() for name in captured}
-    for table in config.tables:
-        if table.lower() not in names:
-            raise ConfigError(
-                f"Source {config.name}: {config.path} has no captured table {table!r}.",
-                hint=f"Its captured tables are {', '.join(sorted(names)) or 'none'}.",
-            )
+def _was_adopted(existing: state.CapturedTable) -> bool:
+    return bool(existing.definition.get("adopted", False))
 
 
 def _warn_of_rowids(config: SourceConfig, capture: Captured) -> None:

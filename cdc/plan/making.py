@@ -7,8 +7,9 @@ from cdc.config import Config, SourceConfig
 from cdc.constraints import folded
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
 from cdc.mapping.table import MappedTable
+from cdc.pipeline.overrides import check_overrides, table_config
 from cdc.pipeline.references import check, references_of
-from cdc.pipeline.tables import TableMapper, check_overrides
+from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
 from cdc.plan.plan import Problem, SourcePlan, TablePlan
 from cdc.plan.relations import Relations, across_files
@@ -227,6 +228,9 @@ class _SourcePlanning:
 
     def _of_target(self, plan: TablePlan) -> Iterator[Problem]:
         mapped = plan.mapped
+        config = table_config(self._source, plan.source)
+        if config is not None and config.existing:
+            return  # the run compares it
         if self._known.is_foreign(mapped.schema, mapped.name):
             yield Problem(
                 f"{mapped.schema}.{mapped.name} exists in PostgreSQL, and cdc did not make it.",

@@ -237,12 +237,28 @@ def still_needed(table: str, exc: psycopg.Error) -> TargetRefused:
 
 def _drop(conn: Connection, schema: str, name: str) -> None:
     refuse_foreign(conn, schema, name)
+    _refuse_adopted(conn, schema, name)
     drop_references(conn, schema, name)
     try:
         _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
     except psycopg.errors.DependentObjectsStillExist as exc:
         raise still_needed(f"{schema}.{name}", exc) from exc
     _forget(conn, schema, name)
+
+
+def _refuse_adopted(conn: Connection, schema: str, name: str) -> None:
+    adopted = _one(
+        conn,
+        "SELECT 1 FROM cdc.captured_table WHERE target_schema = %s AND target_name = %s"
+        " AND definition @> '{\"adopted\": true}'",
+        schema,
+        name,
+    )
+    if adopted and _exists(conn, schema, name):
+        raise TargetRefused(
+            f"{schema}.{name} was made by hand, and cdc does not drop it",
+            hint="drop it yourself, or exclude the table in the configuration",
+        )
 
 
 def _forget(conn: Connection, schema: str, name: str) -> None:
