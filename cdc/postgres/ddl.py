@@ -252,8 +252,8 @@ class _Designer:
             target = target_column(self.table, name)
             text, is_text = quoted(target.name), _is_text(target)
         if not is_text or term.collation == "BINARY":
-            collation = ' COLLATE "C"' if is_text else ""
-            return f"{text}{collation}{order}"
+            # In the column's own collation: under another one no plain query would use the index.
+            return f"{text}{order}"
         if term.collation != "NOCASE":
             raise NotTranslatable(f"the collation {term.collation} has no equal")
         # NOCASE folds ASCII only, and so does lower() under "C"; no ICU is needed.
