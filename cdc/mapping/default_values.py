@@ -48,6 +48,19 @@ def _constant(term: Term, affinity: Affinity, type_: TargetType) -> str:
             return string(str(number))
         case "bigint", "text", str(word) if affinity == "INTEGER" and _WHOLE.fullmatch(word):
             return str(int(word))
+    return _fitting_constant(term, affinity, type_)
+
+
+def _fitting_constant(term: Term, affinity: Affinity, type_: TargetType) -> str:
+    """A constant for a type that does not take every value of its kind."""
+    if term.constant is not None and type_.accepts(term.constant):
+        match type_.name.partition("(")[0], term.kind, term.constant:
+            case ("varchar", "text", _) if affinity == "TEXT":
+                return term.sql
+            case "numeric", "integer" | "real", _:
+                return term.sql
+            case "boolean", "integer", number:
+                return "true" if number else "false"
     raise NotTranslatable(f"it is {term.kind}, and the column becomes {type_.name}")
 
 
@@ -60,7 +73,12 @@ def _moment(text: str) -> str | None:
 
 
 def _moment_value(moment: str, type_: TargetType) -> str:
-    if type_.name != "text":
-        raise NotTranslatable(f"SQLite gives text in UTC, and the column becomes {type_.name}")
-    form = string(_MOMENTS[moment])
-    return f"to_char(statement_timestamp() AT TIME ZONE 'UTC', {form})"
+    now = "statement_timestamp() AT TIME ZONE 'UTC'"
+    match type_.name, moment:
+        case "text", _:
+            return f"to_char({now}, {string(_MOMENTS[moment])})"
+        case "timestamp", "CURRENT_TIMESTAMP":
+            return f"date_trunc('second', {now})"
+        case "date", "CURRENT_DATE":
+            return f"({now})::date"
+    raise NotTranslatable(f"SQLite gives text in UTC, and the column becomes {type_.name}")
