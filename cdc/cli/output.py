@@ -9,7 +9,12 @@ from rich.console import Console
 from cdc.errors import CdcError
 from cdc.redact import redact
 
-DATA: Final = Console(highlight=False, soft_wrap=True)
+PIPE_COLUMNS: Final = 1_000
+"""Where nobody looks on, a line of data stays one line, for `grep` and its kin."""
+
+DATA: Final = Console(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS
+)
 ERRORS: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
