@@ -124,7 +124,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             position = identity.register(conn, file, source, known, target_id.id)
             with file.reading():
                 schema_version = file.schema_version
-                _check_unmoved(file, source)
+                _check_unmoved(file, source, stops)
                 tables_captured = captured(file)
             columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
             if not tables:  # later a migration of the application may be the reason: see the status
@@ -165,14 +165,14 @@ def _configured(file: SourceFile, source: SourceConfig) -> list[str]:
     return [name for name in introspect.table_names(file) if source.captures(name)]
 
 
-def _check_unmoved(file: SourceFile, source: SourceConfig) -> None:
+def _check_unmoved(file: SourceFile, source: SourceConfig, stops: Stops) -> None:
     """Raise SchemaMoved where the application has changed its schema since the installation.
 
-    A migration is many statements, and we may look at the file between any two of them.
+    A migration is many statements, and we may look at the file between any two of them. Tables that
+    were refused or released have no capture to look for.
     """
-    let_go = released.read(file)
-    wanted = [name for name in _configured(file, source) if name not in let_go]
-    if set(verify(file, wanted).values()) - {Finding.INTACT, Finding.REFUSED}:
+    wanted = [name for name in _configured(file, source) if name not in stops.errors]
+    if set(verify(file, wanted).values()) - {Finding.INTACT}:
         raise SchemaMoved(f"The schema of {file.path} changed.")
 
 

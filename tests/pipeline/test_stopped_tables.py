@@ -76,6 +76,19 @@ def test_table_stops_alone(legacy, reason):
     assert legacy.cdc("lag").code == 1
 
 
+def test_table_whose_triggers_cannot_be_made_stops_alone(legacy):
+    """Its index computes with a function of the application's, which only the making finds out."""
+    daemon = legacy.daemon()
+    with legacy.connection() as db:
+        db.create_scalar_function("strange", lambda value: value, 1, deterministic=True)
+        db.execute("CREATE UNIQUE INDEX by_strange ON trades (strange(side))")
+    legacy.sqlite("INSERT INTO ticks VALUES ('09:31', 2)")
+    daemon.wait_for("table_stopped", table="trades")
+    daemon.wait_until(lambda: legacy.postgres("SELECT count(*) FROM ticks") == [(2,)])
+    assert [t.name for t in legacy.lags()[0].stopped] == ["trades"]
+    assert daemon.stop() == 0
+
+
 def test_table_goes_on_when_the_reason_is_gone(legacy):
     """What was passed over meanwhile is made good by a copy."""
     legacy.catch_up()
