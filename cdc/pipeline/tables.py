@@ -195,7 +195,7 @@ class TablePreparation:
             return resync
         if existing is not None and existing.name != capture.name:
             tables.drop_table(self._conn, source, existing.name)
-        tables.recreate_table(
+        tables.make_table(
             self._conn,
             source,
             mapped,

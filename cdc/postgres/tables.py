@@ -21,7 +21,7 @@ from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
 
 
-def create_table(
+def make_table(
     conn: Connection,
     source: str,
     table: MappedTable,
@@ -32,37 +32,12 @@ def create_table(
 ) -> None:
     """Make an empty target table, guarded, with its row in `cdc.captured_table` ('copying').
 
-    `definition` is kept as given (JSON); `since_seq` is the position from which the changelog has
-    the table's events. Raises TargetRefused where a table of that name exists.
+    A target of ours that the captured table has already goes, whatever its name. `definition` is
+    kept as given (JSON); `since_seq` is the position from which the changelog has the table's
+    events. Raises TargetRefused where either target is not ours, or where something in the database
+    depends on the old one.
     """
-    with translated(f"create table {_label(table)}"), conn.transaction():
-        lock_making(conn)
-        refuse_existing(conn, table)
-        _create(
-            conn,
-            source,
-            table,
-            definition=definition,
-            since_seq=since_seq,
-            constraints=constraints,
-        )
-
-
-def recreate_table(
-    conn: Connection,
-    source: str,
-    table: MappedTable,
-    *,
-    definition: object,
-    since_seq: int,
-    constraints: Constraints = NO_CONSTRAINTS,
-) -> None:
-    """Make a target table of ours anew and empty, because its mapping has changed.
-
-    `table` names the captured table; its old target may have had another name. Raises TargetRefused
-    where either target is not ours, or where something in the database depends on the old one.
-    """
-    with translated(f"recreate table {_label(table)}"), conn.transaction():
+    with translated(f"make table {_label(table)}"), conn.transaction():
         lock_making(conn)
         for schema, name in _targets(conn, source, table.source.name):
             _drop(conn, schema, name)

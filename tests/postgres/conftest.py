@@ -72,7 +72,7 @@ def create(conn, shape) -> Callable[..., MappedTable]:
 
     def make(*args, **columns: TargetType) -> MappedTable:
         table = shape(*args, **columns)
-        tables.create_table(conn, SOURCE, table, definition={}, since_seq=0)
+        tables.make_table(conn, SOURCE, table, definition={}, since_seq=0)
         return table
 
     return make

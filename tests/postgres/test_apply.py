@@ -181,7 +181,7 @@ def test_wide_and_hostile(conn, shape, advance, content):
     names = target_identifiers([*hostile, *(f"c{i}" for i in range(1590))])
     name = target_identifier('t"%s{}\n')
     table = shape(name, 's"%s', [names[1]], **dict.fromkeys(names, BIGINT))
-    tables.create_table(conn, "legacy", table, definition={}, since_seq=0)
+    tables.make_table(conn, "legacy", table, definition={}, since_seq=0)
     # Not all of them at once: a row of PostgreSQL has to fit into a page.
     rows = [tuple(range(i, i + 20)) + (None,) * 1580 for i in range(3)]
     SMALL.apply(conn, advance(), [(table, TableChanges(rows, []))])

@@ -42,7 +42,7 @@ def test_what_is_made(conn, create, outsider):
 def test_the_definition_is_kept(conn, shape):
     """What the mapping was is kept as it was given."""
     definition = {"columns": [["id", "bigint"], ["ü", None]], "n": 1.5}
-    tables.create_table(conn, "legacy", shape("t", id=BIGINT), definition=definition, since_seq=3)
+    tables.make_table(conn, "legacy", shape("t", id=BIGINT), definition=definition, since_seq=3)
     (known,) = state.captured_tables(conn)
     assert (known.definition, known.since_seq) == (definition, 3)
 
@@ -56,7 +56,7 @@ def test_a_name_that_is_taken(statement, conn, shape, outsider):
     outsider.execute("CREATE SCHEMA target")
     outsider.execute(statement)
     with pytest.raises(TargetRefused, match=r"target\.t exists already; cdc did not") as caught:
-        tables.create_table(conn, "legacy", shape("t", id=BIGINT), definition={}, since_seq=0)
+        tables.make_table(conn, "legacy", shape("t", id=BIGINT), definition={}, since_seq=0)
     assert "rename or drop" in caught.value.hint
     assert state.captured_tables(conn) == []
 
@@ -65,7 +65,7 @@ def test_a_name_taken_by_another_source(conn, create, shape):
     """Two sources cannot feed one table; the message names the other."""
     create("t", id=BIGINT)
     with pytest.raises(TargetRefused, match="the target of 't' in source 'legacy'"):
-        tables.create_table(conn, "other", shape("t", id=BIGINT), definition={}, since_seq=0)
+        tables.make_table(conn, "other", shape("t", id=BIGINT), definition={}, since_seq=0)
 
 
 def test_anew_with_another_mapping(conn, create, shape, outsider):
@@ -73,7 +73,7 @@ def test_anew_with_another_mapping(conn, create, shape, outsider):
     create("t", id=BIGINT)
     renamed = shape("t2", id=TEXT)
     renamed = type(renamed)(shape("t", id=TEXT).source, "elsewhere", "t2", renamed.columns)
-    tables.recreate_table(conn, "legacy", renamed, definition={"v": 2}, since_seq=8)
+    tables.make_table(conn, "legacy", renamed, definition={"v": 2}, since_seq=8)
     (known,) = state.captured_tables(conn)
     assert (known.name, known.target_schema, known.target_name, known.since_seq) == (
         "t", "elsewhere", "t2", 8,
@@ -87,7 +87,7 @@ def test_a_table_that_the_operator_dropped(conn, create, shape):
     """Where the target of ours is gone already, it is made anew all the same."""
     table = create("t", id=BIGINT)
     conn.execute("DROP TABLE target.t")
-    tables.recreate_table(conn, "legacy", table, definition={}, since_seq=0)
+    tables.make_table(conn, "legacy", table, definition={}, since_seq=0)
     conn.execute("SELECT * FROM target.t")
 
 
@@ -100,9 +100,7 @@ def test_what_took_the_place_of_ours(act, conn, create, outsider):
     act = {
         "drop": lambda: tables.drop_table(conn, "legacy", "t"),
         "release": lambda: tables.release_table(conn, "legacy", "t"),
-        "recreate": lambda: tables.recreate_table(
-            conn, "legacy", table, definition={}, since_seq=0
-        ),
+        "recreate": lambda: tables.make_table(conn, "legacy", table, definition={}, since_seq=0),
     }[act]
     with pytest.raises(TargetRefused, match="does not carry the guard"):
         act()
@@ -143,23 +141,21 @@ def test_a_failure_leaves_nothing(conn, shape, outsider):
     """Schema, table, guard and record are made together or not at all."""
     outsider.execute("ALTER TABLE cdc.captured_table ADD CHECK (name <> 't')")
     with pytest.raises(TargetRefused):
-        tables.create_table(conn, "legacy", shape("t", id=BIGINT), definition={}, since_seq=0)
+        tables.make_table(conn, "legacy", shape("t", id=BIGINT), definition={}, since_seq=0)
     assert outsider.execute("SELECT to_regnamespace('target')").fetchone() == (None,)
 
 
 def test_our_own_schema_takes_no_tables(conn, shape):
     """The schema cdc is not a target."""
     with pytest.raises(TargetRefused, match="state of cdc"):
-        tables.create_table(
-            conn, "legacy", shape("t", "cdc", id=BIGINT), definition={}, since_seq=0
-        )
+        tables.make_table(conn, "legacy", shape("t", "cdc", id=BIGINT), definition={}, since_seq=0)
 
 
 def test_too_many_columns(conn, shape):
     """More columns than PostgreSQL has are refused before it is asked."""
     columns = {f"c{i}": BIGINT for i in range(MAX_COLUMNS + 1)}
     with pytest.raises(TargetRefused, match="1601 columns"):
-        tables.create_table(conn, "legacy", shape("t", **columns), definition={}, since_seq=0)
+        tables.make_table(conn, "legacy", shape("t", **columns), definition={}, since_seq=0)
     with pytest.raises(TargetRefused, match="1601 columns"):
         target_identifiers(list(columns))
 
