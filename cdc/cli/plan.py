@@ -65,7 +65,6 @@ def _ask(config: Config, selection: Selection) -> tuple[KnownTarget, str]:
     sources = selection.sources(config)
     try:
         with open_target(config) as target, target.lease() as conn:
-            names = [source.name for source in sources]
-            return ask(conn, names, [config.target_schema(source) for source in sources]), ""
+            return ask(conn, [config.target_schema(source) for source in sources]), ""
     except TargetError as error:
         return KnownTarget(), str(error)

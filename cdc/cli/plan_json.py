@@ -79,6 +79,7 @@ def _table(table: TablePlan) -> dict[str, Any]:
         "key": [column.name for column in source.key_columns],
         "key_is_rowid": source.rowid_key,
         "copied": table.kept,
+        "notes": table.notes,
         "columns": [_column(column) for column in table.columns()],
         "indexes": [index.source for index in table.design.indexes],
         "foreign_keys": [_foreign_key(each) for each in table.foreign_keys],

@@ -52,6 +52,8 @@ def _print_table(plan: TablePlan) -> None:
     _print_columns(plan.columns())
     for problem in plan.problems:
         _print_problem(problem)
+    for note in plan.notes:
+        _line(f"    {note}")
     _print_constraints(plan)
     if table.rowid_key:
         _line("    VACUUM may renumber its rows; then it is copied again. A PRIMARY KEY helps.")

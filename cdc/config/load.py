@@ -53,6 +53,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         replication=document.replication,
         cutover=document.cutover,
     )
+    _check_table_names(config, place)
     for key in config.foreign_keys:
         for table in (key.from_, key.to):
             table_of(table, [source.name for source in sources])
@@ -105,6 +106,21 @@ def _check_files(sources: tuple[SourceConfig, ...], place: Place) -> None:
                 f'[[sources]] number {number} ("{source.name}"): path = "{source.path}" is the '
                 f'file of "{earlier}" already: must be a file of its own.'
             )
+
+
+def _check_table_names(config: Config, place: Place) -> None:
+    first: dict[tuple[str, str], str] = {}
+    for source in config.sources:
+        for table, wanted in source.tables.items():
+            if wanted.name is None:
+                continue
+            label = f"table {table} of source {source.name}"
+            earlier = first.setdefault((config.target_schema(source), wanted.name), label)
+            if earlier != label:
+                raise place.error(
+                    f'{label}: name = "{wanted.name}": {earlier} is called so'
+                    " already: must be unique in its schema."
+                )
 
 
 def _identity(path: Path) -> object:

@@ -17,6 +17,7 @@ from cdc.constraints import folded
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
 from cdc.mapping.extras import Extras, check_added, check_indexes, check_storage
+from cdc.mapping.naming import Fold
 from cdc.mapping.types import NAMES, target_type
 from cdc.mapping.wishes import Wish, instead_of
 from cdc.mapping.zones import zone
@@ -70,6 +71,15 @@ class PostgresConfig(Section, frozen=True, kw_only=True):
         SchemaName,
         Meta(description="The schema of the target tables, unless a source says otherwise."),
     ] = "public"
+    fold: Annotated[
+        Fold,
+        Meta(
+            description="What the names of target tables and columns become: as they are in SQLite "
+            '("keep"), or with their ASCII letters in lower case ("lower"), so that SQL needs no '
+            "quotes around them. A name that the configuration gives itself stays as it is there.",
+            extra={"choices": ("keep", "lower")},
+        ),
+    ] = "keep"
     max_connections: Annotated[
         int, Meta(ge=1, le=1_000, description="Most connections to PostgreSQL at any one time.")
     ] = 5
@@ -90,7 +100,7 @@ class PostgresConfig(Section, frozen=True, kw_only=True):
         # The generated one would show the password in every traceback and debug line.
         return (
             f"PostgresConfig(dsn={redact(self.dsn)!r}, schema={self.schema!r}, "
-            f"max_connections={self.max_connections}, "
+            f"fold={self.fold!r}, max_connections={self.max_connections}, "
             f"synchronous_commit={self.synchronous_commit})"
         )
 
@@ -200,6 +210,13 @@ class ColumnConfig(Section, frozen=True, kw_only=True):
 class TableConfig(Section, frozen=True, kw_only=True):
     """`[sources.tables.TABLE]`: what differs from the plan for one table."""
 
+    name: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="What the table is called in PostgreSQL. A change renames it there.",
+            extra={"allowed": "a name of 1 to 63 bytes", "max_bytes": 63},
+        ),
+    ] = None
     columns: Annotated[
         dict[str, ColumnConfig], Meta(description="Overrides by the column's name in SQLite.")
     ] = field(default_factory=dict)

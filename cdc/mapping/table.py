@@ -6,6 +6,7 @@ from typing import Final
 
 from cdc.mapping.codec import OnMisfit
 from cdc.mapping.extras import NO_EXTRAS, Extras
+from cdc.mapping.naming import Fold
 from cdc.mapping.types import TargetType
 from cdc.schema import Key, Row, Table, Value
 
@@ -39,7 +40,7 @@ class MappedTable:
     """The target of one captured table: its columns in the same order, but for those left out.
 
     Rows and positions are those of SQLite; a column says by its `source` where its values stand.
-    `extras` is what the target has besides.
+    `extras` is what the target has besides; `fold` says in which case names of SQLite are there.
     """
 
     source: Table
@@ -47,6 +48,7 @@ class MappedTable:
     name: str
     columns: tuple[TargetColumn, ...]
     extras: Extras = NO_EXTRAS
+    fold: Fold = "keep"
 
     @property
     def key(self) -> tuple[int, ...]:

@@ -43,7 +43,8 @@ def wanted_type(wish: Wish, column: Column, *, in_key: bool) -> TargetType | Non
 def target_names(table: Table, wishes: Wishes) -> dict[int, str]:
     """What each column is to be called, by its position; those left out are not there.
 
-    Raises ValueError where a column of the key is left out, or a name is there twice.
+    They are names of SQLite where the configuration gives no other. Raises ValueError where a
+    column of the key is left out, or a name is there twice.
     """
     names: dict[int, str] = {}
     for i, column in enumerate(table.columns):
@@ -56,6 +57,11 @@ def target_names(table: Table, wishes: Wishes) -> dict[int, str]:
         if list(names.values()).count(name) > 1:
             raise ValueError(f"two columns would be called {name}")
     return names
+
+
+def chosen_names(wishes: Wishes) -> set[str]:
+    """The names that the configuration gives itself."""
+    return {wish.name for wish in wishes.values() if wish.name is not None}
 
 
 def map_columns(

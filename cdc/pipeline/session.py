@@ -15,6 +15,7 @@ from cdc.errors import CdcError, SchemaMoved
 from cdc.logs import fields
 from cdc.pipeline import identity, references
 from cdc.pipeline.batch import Compactor
+from cdc.pipeline.names import naming_of
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
@@ -133,7 +134,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 conn,
                 file,
                 source,
-                schema=config.target_schema(source),
+                naming=naming_of(config, source),
                 schema_version=schema_version,
                 seq=position.seq,
             ).prepare(tables_captured, stops)

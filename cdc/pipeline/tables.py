@@ -12,16 +12,25 @@ from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.defaults import candidates, natural_type
 from cdc.mapping.extras import NO_EXTRAS, Extras, check_extras
+from cdc.mapping.naming import Naming
 from cdc.mapping.table import MappedTable
-from cdc.mapping.wishes import NO_WISH, Wishes, agree, map_columns, target_names
+from cdc.mapping.wishes import (
+    NO_WISH,
+    Wishes,
+    agree,
+    chosen_names,
+    map_columns,
+    target_names,
+)
 from cdc.pipeline.adoption import take
 from cdc.pipeline.descent import absorbed, origins, predecessor
+from cdc.pipeline.names import TargetNames
 from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.stops import Stops
 from cdc.postgres import state, tables
 from cdc.postgres.adoption import refuse_differences
 from cdc.postgres.connection import Connection
-from cdc.postgres.identifiers import target_identifier, target_identifiers
+from cdc.postgres.identifiers import target_identifiers
 from cdc.postgres.mending import can_mend, empty_table, mend_table
 from cdc.postgres.stopped import record_stopped, stopped_tables
 from cdc.postgres.translate import translated
@@ -68,7 +77,8 @@ class TablePreparation:
     """Maps the captured tables of a source, and makes the targets that are missing or were made for
     a capture that has ended.
 
-    `schema` is the target's; `schema_version` and `seq` say where the file and the position stand.
+    `naming` is about the targets; `schema_version` and `seq` say where the file and the position
+    stand.
     """
 
     def __init__(
@@ -77,14 +87,13 @@ class TablePreparation:
         file: SourceFile,
         source: SourceConfig,
         *,
-        schema: str,
+        naming: Naming,
         schema_version: int,
         seq: int,
     ) -> None:
         self._conn = conn
-        self._file = file
         self._source = source
-        self._schema = schema
+        self._mapper = TableMapper(file, source, naming, schema_version=schema_version)
         self._schema_version = schema_version
         self._seq = seq
 
@@ -93,7 +102,9 @@ class TablePreparation:
 
         Tables that need a decision are noted in `stops` and left out.
         """
-        known = {t.name: t for t in state.captured_tables(self._conn, self._source.name)}
+        everything = state.captured_tables(self._conn)
+        known = {t.name: t for t in everything if t.source == self._source.name}
+        self._mapper.names = TargetNames(everything)
         check_overrides(self._source, [*known, *stops.errors, *(each.name for each in captured)])
         prepared = []
         with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
@@ -142,8 +153,7 @@ class TablePreparation:
     def _prepare(
         self, capture: Captured, existing: state.CapturedTable | None, *, paused: bool
     ) -> ReplicatedTable:
-        mapper = TableMapper(self._file, self._source, self._schema, self._schema_version)
-        mapped, kept = mapper.mapping(capture.source, capture, existing)
+        mapped, kept = self._mapper.mapping(capture.source, capture, existing)
         if existing is not None and kept and not paused:
             if _was_adopted(existing):
                 refuse_differences(self._conn, mapped)
@@ -241,20 +251,24 @@ class TablePreparation:
 class TableMapper:
     """Decides what each table of a source becomes; `cdc plan` shows what this says.
 
-    `schema` is the target's. `schema_version` is the file's from when its tables were looked at;
-    where it has moved since, SchemaMoved is raised. None takes the file as it is.
+    `naming` is about the targets, `names` are those that are given out already. `schema_version` is
+    the file's from when its tables were looked at; where it has moved since, SchemaMoved is raised.
+    None takes the file as it is.
     """
 
     def __init__(
         self,
         file: SourceFile,
         source: SourceConfig,
-        schema: str,
+        naming: Naming,
+        *,
+        names: TargetNames | None = None,
         schema_version: int | None = None,
     ) -> None:
         self._file = file
         self._source = source
-        self._schema = schema
+        self._naming = naming
+        self.names = names or TargetNames()
         self._schema_version = schema_version
 
     def mapping(
@@ -269,7 +283,8 @@ class TableMapper:
         """
         wishes = wishes_of(self._source, source)
         mapped, kept = self._columns_mapped(source, capture, existing, wishes)
-        return replace(mapped, extras=self._extras(source, mapped)), kept
+        extras = self._extras(source, mapped)
+        return replace(mapped, extras=extras, fold=self._naming.fold), kept
 
     def _extras(self, source: SourceTable, mapped: MappedTable) -> Extras:
         config = table_config(self._source, source)
@@ -291,20 +306,29 @@ class TableMapper:
         existing: state.CapturedTable | None,
         wishes: Wishes,
     ) -> tuple[MappedTable, bool]:
+        name = self.names.give(self._naming, self._source.name, source.name)
         try:
-            names = _target_names(source.table, wishes)
-            if existing is not None and capture is not None:
+            names = self._column_names(source.table, wishes)
+            if existing is not None and capture is not None and existing.target_name == name:
                 kept = kept_mapping(existing, capture)
                 if kept is not None and agree(source.table, kept.columns, names, wishes):
                     return _with_reactions(kept, wishes), True
-            return self._map(source, names, wishes), False
+            return self._map(source, name, names, wishes), False
         except ValueError as exc:
             raise ConfigError(
                 f"Source {self._source.name}: table {source.name}: {exc}.",
                 hint="docs/mapping.md says what each type takes and which options it knows.",
             ) from exc
 
-    def _map(self, source: SourceTable, names: Mapping[int, str], wishes: Wishes) -> MappedTable:
+    def _column_names(self, table: Table, wishes: Wishes) -> dict[int, str]:
+        """What each column is called in PostgreSQL, by its position; those left out are not."""
+        names = target_names(table, wishes)
+        given = target_identifiers(list(names.values()), self._naming.fold, chosen_names(wishes))
+        return dict(zip(names, given, strict=True))
+
+    def _map(
+        self, source: SourceTable, name: str, names: Mapping[int, str], wishes: Wishes
+    ) -> MappedTable:
         table = source.table
         with self._file.reading():
             if self._schema_version not in (None, self._file.schema_version):
@@ -324,13 +348,7 @@ class TableMapper:
                     target.type.name,
                     extra=fields("type_widened", source=self._source.name, table=table.name),
                 )
-        return MappedTable(table, self._schema, target_identifier(table.name), columns)
-
-
-def _target_names(table: Table, wishes: Wishes) -> dict[int, str]:
-    """What each column is called in PostgreSQL, by its position; those left out are not there."""
-    names = target_names(table, wishes)
-    return dict(zip(names, target_identifiers(list(names.values())), strict=True))
+        return MappedTable(table, self._naming.schema, name, columns)
 
 
 def _with_reactions(kept: MappedTable, wishes: Wishes) -> MappedTable:

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cdc.config import Config, SourceConfig
+from cdc.config.toml import toml_value
 from cdc.constraints import folded
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.overrides import check_overrides, table_config
+from cdc.pipeline.names import TargetNames, naming_of
+from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.references import check, references_of
 from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
+from cdc.plan.names import changed_names, note_index_names
 from cdc.plan.plan import Problem, SourcePlan, TablePlan
 from cdc.plan.relations import Relations, across_files
 from cdc.plan.survey import Advance, survey
@@ -50,7 +53,11 @@ def make_plans(
     Raises what keeps a file from being read at all, and ConfigError for a table that is not there.
     """
     sources = selection.sources(config)
-    plans = [_SourcePlanning(config, each, selection, known, watch).make() for each in sources]
+    names = TargetNames(known.ours.values())
+    plans = [
+        _SourcePlanning(config, each, selection, known, names=names, watch=watch).make()
+        for each in sources
+    ]
     if selection.table is not None and not any(plan.names for plan in plans):
         raise ConfigError(
             f"No source has a captured table {selection.table!r}.",
@@ -58,6 +65,7 @@ def make_plans(
         )
     _note_shared_targets(plans)
     _add_references(config, plans)
+    note_index_names(plans)
     return plans
 
 
@@ -86,7 +94,12 @@ def _note_shared_targets(plans: list[SourcePlan]) -> None:
                 table.problems.append(
                     Problem(
                         f"{'.'.join(target)} is the target of {other} already.",
-                        "Give one of the sources another schema in the configuration.",
+                        "Give one of the sources another schema in the configuration, or one of the"
+                        " tables another name:",
+                        (
+                            f"[sources.tables.{advice.toml_key(table.name)}]",
+                            f"name = {toml_value(f'{table.name}_{source.name}')}",
+                        ),
                         table=table.name,
                     )
                 )
@@ -101,14 +114,17 @@ class _SourcePlanning:
         source: SourceConfig,
         selection: Selection,
         known: KnownTarget,
+        *,
+        names: TargetNames,
         watch: Watch,
     ) -> None:
         self._config = config
         self._source = source
         self._selection = selection
         self._known = known
+        self._names = names
         self._watch = watch
-        self._schema = config.target_schema(source)
+        self._naming = naming_of(config, source)
         self._lock_bound = config.replication.lock_bound_ms / 1000
         self._plan = SourcePlan(source.name, str(source.path))
 
@@ -187,13 +203,16 @@ class _SourcePlanning:
         takes_all = self._config.replication.on_error == "quarantine"
         plan.problems += advice.of_table(plan, takes_all=takes_all)
         plan.problems += self._of_target(plan)
+        wanted = table_config(self._source, table)
+        chosen = None if wanted is None else wanted.name
+        plan.notes += changed_names(plan, wishes_of(self._source, table), chosen)
         self._plan.tables.append(plan)
 
     def _mapping(
         self, file: SourceFile, table: SourceTable, capture: Captured | None
     ) -> tuple[MappedTable, bool]:
         existing = self._known.ours.get((self._source.name, table.name))
-        mapper = TableMapper(file, self._source, self._schema)
+        mapper = TableMapper(file, self._source, self._naming, names=self._names)
         return mapper.mapping(table, capture, existing)
 
     def _add_foreign_keys(self, file: SourceFile, captures: Mapping[str, Captured]) -> None:

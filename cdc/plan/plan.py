@@ -47,7 +47,8 @@ class ColumnPlan:
 @dataclass(slots=True)
 class TablePlan:
     """One captured table. `kept` says that its target is there already, and stays as it is;
-    `design` is the DDL of a new one, with what of the source it cannot say.
+    `design` is the DDL of a new one, with what of the source it cannot say. `notes` are sentences
+    about what is good to know and stops nothing.
     """
 
     source: SourceTable
@@ -57,6 +58,7 @@ class TablePlan:
     kept: bool = False
     foreign_keys: list[ForeignKeyPlan] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -15,8 +15,8 @@ _RELATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class KnownTarget:
-    """The relations of the target's schemas as (schema, name), and the tables of ours by source
-    and name. Both empty where PostgreSQL was not asked.
+    """The relations of the target's schemas as (schema, name), and the tables of ours, of all
+    sources, by source and name. Both empty where PostgreSQL was not asked.
     """
 
     relations: frozenset[tuple[str, str]] = frozenset()
@@ -30,14 +30,11 @@ class KnownTarget:
         )
 
 
-def ask(conn: Connection, sources: list[str], schemas: list[str]) -> KnownTarget:
-    """What there is in these schemas, and which of it is of these sources."""
+def ask(conn: Connection, schemas: list[str]) -> KnownTarget:
+    """What there is in these schemas, and which of it is ours."""
     installed = state.identity(conn) is not None
-    ours = {
-        (name, table.name): table
-        for name in sources
-        for table in (state.captured_tables(conn, name) if installed else [])
-    }
+    tables = state.captured_tables(conn) if installed else []
+    ours = {(table.source, table.name): table for table in tables}
     with translated("look at the tables of the target"):
         relations = frozenset(conn.execute(_RELATIONS, (schemas,)).fetchall())
     return KnownTarget(relations, ours)

@@ -234,9 +234,9 @@ class _Designer:
 
     def _index_name(self, index: Index) -> str:
         if index.declared:
-            return target_identifier(index.name)
+            return target_identifier(index.name, self.table.fold)
         columns = "_".join(term.column or "expr" for term in index.terms)
-        return target_identifier(f"{self.table.name}_{columns}_key")
+        return target_identifier(f"{self.table.name}_{columns}_key", self.table.fold)
 
     def _index_term(self, term: IndexTerm) -> str:
         order = " DESC" if term.descending else ""

@@ -184,7 +184,8 @@ def refuse_existing(conn: Connection, table: MappedTable) -> None:
     )
     raise TargetRefused(
         f"{_label(table)} exists already; {owner or 'cdc did not make it'}",
-        hint="rename or drop it, or choose another schema for this source in the configuration",
+        hint="rename or drop it, or choose another schema for this source, or another name for the"
+        " table, in the configuration",
     )
 
 

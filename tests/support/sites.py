@@ -81,7 +81,7 @@ class Site:
         """
         postgres = {"dsn": dsn or self.dsn} | {
             key: settings.pop(key)
-            for key in ("schema", "max_connections", "synchronous_commit")
+            for key in ("schema", "fold", "max_connections", "synchronous_commit")
             if key in settings
         }
         sources = [{"name": Path(n).stem, "path": n} for n in names or ("shop.db",)]
