@@ -10,6 +10,8 @@
     │   ├── SchemaMoved          its schema changed while it was looked at
     │   ├── TableGone            a captured table is not in it any more
     │   └── CaptureRefused       a table cannot be captured faithfully
+    ├── ArchiveError             the event store could not be used                exit 3
+    │   └── ArchiveDamaged       a segment of it is missing, or not what was written
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
         ├── TargetRefused        it answered no; trying again will not help
@@ -81,6 +83,14 @@ class TableGone(SourceError):
 
 class CaptureRefused(SourceError):
     """A table cannot be captured without losing something or harming the application."""
+
+
+class ArchiveError(CdcError):
+    """The event store could not be read or written."""
+
+
+class ArchiveDamaged(ArchiveError):
+    """A segment of the event store is missing, or is not what was written."""
 
 
 class TargetError(CdcError):

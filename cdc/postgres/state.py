@@ -18,12 +18,13 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
     3: "postgres/step_3.sql",
     4: "postgres/step_4.sql",
+    5: "postgres/step_5.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 
@@ -155,6 +156,8 @@ def register_source(
     """
     with translated(f"register source {name!r}"), conn.transaction():
         conn.execute("DELETE FROM cdc.boundary WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.hold_back WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.pruned WHERE source = %s", (name,))
         conn.execute(
             "INSERT INTO cdc.source (name, path, log_id, applied_seq, applied_digest)"
             " VALUES (%s, %s, %s, %s, %s)"
@@ -173,6 +176,9 @@ def forget_source(conn: Connection, name: str) -> None:
         conn.execute("DELETE FROM cdc.quarantine WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.left_out WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.request WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.hold_back WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.pruned WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.baseline_wanted WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 
 

@@ -101,7 +101,7 @@ class Changelog:
         if seconds * 3 < bound.seconds:
             self._stretch *= 2
         oldest_at = self.time_of_first_after(after)
-        # The log has no holes.
+        # Behind a position the log has no holes: only what lies before it is pruned.
         return Events(found.rows, last == end, found.size, last - after, oldest_at)
 
     def holds(self, position: Position) -> bool:
@@ -115,6 +115,10 @@ class Changelog:
     def newest(self) -> int:
         """The highest seq, 0 when the log is empty."""
         return int(self._file.query(f"SELECT coalesce(max(seq), 0) FROM {CHANGELOG}").get)
+
+    def first(self) -> int:
+        """The lowest seq that is left, 0 when the log is empty; those before it were pruned."""
+        return int(self._file.query(f"SELECT coalesce(min(seq), 0) FROM {CHANGELOG}").get)
 
     def time_of_first_after(self, seq: int) -> float | None:
         """When the oldest event behind `seq` was made (Julian day), or None if there is none."""

@@ -1,0 +1,71 @@
+"""Who still needs which events of a changelog: until they are let go, nobody prunes those.
+
+Whoever asks for events and whoever prunes take turns, by a lock of the table: so it is known of
+each event whether it was asked for before it was given up.
+"""
+
+from typing import Final
+
+from cdc.postgres.connection import Connection
+from cdc.postgres.translate import translated
+
+SINCE_VERSION: Final = 5
+"""The version of the schema cdc from which on events can be held back, and are pruned."""
+
+# It does not conflict with itself being read, and ends with the transaction.
+_TURN: Final = "LOCK TABLE cdc.hold_back IN SHARE ROW EXCLUSIVE MODE"
+
+
+def keep_from(conn: Connection, source: str, owner: str, seq: int, *, seconds: float) -> bool:
+    """Have the events behind `seq` stay in the changelog for `seconds`, or until `let_go`.
+
+    False where some of them may be gone already; then nothing is held back. `owner` tells one who
+    needs them from another; what the same one has asked for before is replaced.
+    """
+    with translated(f"hold back the events of {source!r}"), conn.transaction():
+        conn.execute(_TURN)
+        if pruned_to(conn, source) > seq:
+            return False
+        conn.execute(
+            "INSERT INTO cdc.hold_back (source, owner, seq, expires_at)"
+            " VALUES (%s, %s, %s, clock_timestamp() + make_interval(secs => %s))"
+            " ON CONFLICT (source, owner)"
+            " DO UPDATE SET seq = excluded.seq, expires_at = excluded.expires_at",
+            (source, owner, seq, seconds),
+        )
+    return True
+
+
+def let_go(conn: Connection, source: str, owner: str) -> None:
+    """Need no events any more; harmless when that is so already."""
+    with translated(f"let the events of {source!r} go"):
+        conn.execute("DELETE FROM cdc.hold_back WHERE source = %s AND owner = %s", (source, owner))
+
+
+def give_up(conn: Connection, source: str, seq: int) -> int:
+    """Give the events up to `seq` up, as far as nobody needs them: up to which ones that is.
+
+    These may be pruned from then on.
+    """
+    with translated(f"give up events of {source!r}"), conn.transaction():
+        conn.execute(_TURN)
+        conn.execute(
+            "DELETE FROM cdc.hold_back WHERE source = %s AND expires_at < clock_timestamp()",
+            (source,),
+        )
+        row = conn.execute(
+            "INSERT INTO cdc.pruned (source, seq) SELECT %(source)s, least(%(seq)s, min(seq))"
+            " FROM cdc.hold_back WHERE source = %(source)s"
+            " ON CONFLICT (source) DO UPDATE SET seq = greatest(pruned.seq, excluded.seq)"
+            " RETURNING seq",
+            {"source": source, "seq": seq},
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def pruned_to(conn: Connection, source: str) -> int:
+    """Events up to this seq may be gone from the changelog; 0 where none are."""
+    with translated(f"read how far {source!r} was pruned"):
+        row = conn.execute("SELECT seq FROM cdc.pruned WHERE source = %s", (source,)).fetchone()
+    return row[0] if row else 0
