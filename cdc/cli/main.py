@@ -1,38 +1,65 @@
 """The commands put together, and every error turned into a message and an exit code."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Final
 
 import typer
 
 from cdc import __version__
-from cdc.cli import demo, init, install, lag, plan, quarantine, run, status, uninstall
 from cdc.cli.output import ERRORS, tell_error
 from cdc.errors import CdcError
 
 INTERRUPTED: Final = 130
 FAILED: Final = 3
 
-app = typer.Typer(
-    name="cdc",
-    help="Move a live SQLite system to PostgreSQL without stopping it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 yes or done; 1 the answer is no; 2 wrong usage or configuration;"
-    " 3 a database could not be used, or an outcome is in doubt.",
+COMMANDS: Final = (
+    "init",
+    "plan",
+    "install",
+    "uninstall",
+    "run",
+    "status",
+    "lag",
+    "quarantine",
+    "demo",
 )
-app.command("init")(init.init)
-app.command("plan")(plan.plan)
-app.command("install")(install.install)
-app.command("uninstall")(uninstall.uninstall)
-app.command("run")(run.run)
-app.command("status")(status.status)
-app.command("lag")(lag.lag)
-app.add_typer(quarantine.app)
-app.command("demo")(demo.demo)
+"""In the order of the help. Each is a module beside this one that holds a function of its name, or
+an `app` with commands of its own."""
+
+
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """The command line, with the one command that these arguments name, or with all.
+
+    Only what is wanted is imported: all together would take longer than `cdc lag` does.
+    """
+    app = typer.Typer(
+        name="cdc",
+        help="Move a live SQLite system to PostgreSQL without stopping it.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Exit codes: 0 yes or done; 1 the answer is no; 2 wrong usage or configuration;"
+        " 3 a database could not be used, or an outcome is in doubt.",
+    )
+    app.callback()(_options)
+    # No option in front of a command takes a value.
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    for command in COMMANDS:
+        if named not in COMMANDS or command == named:
+            _add(app, command)
+    return app
+
+
+def _add(app: typer.Typer, command: str) -> None:
+    module = import_module(f"cdc.cli.{command}")
+    if hasattr(module, "app"):
+        app.add_typer(module.app)
+    else:
+        app.command(command)(getattr(module, command))
 
 
 def _print_version(asked: bool) -> None:
@@ -41,7 +68,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     context: typer.Context,
     debug: Annotated[
@@ -61,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(arguments, standalone_mode=False, prog_name="cdc")
+        code = build_app(arguments)(arguments, standalone_mode=False, prog_name="cdc")
     except typer.Abort:
         code = INTERRUPTED
     except KeyboardInterrupt:

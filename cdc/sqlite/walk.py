@@ -84,9 +84,10 @@ class TableWalk:
     def estimated_rows(self) -> int | None:
         """At most how many rows the table has, going by its rowids; None where it has none.
 
-        For a progress bar: counting would hold the lock for as long as the table is large.
+        For a progress bar: counting would hold the lock for as long as the table is large. So would
+        asking for both ends in one SELECT, for which SQLite does not go by the index.
         """
         if self._rowid is None:
             return None
-        span = f"coalesce(max({self._rowid}) - min({self._rowid}) + 1, 0)"
-        return int(self._file.query(f"SELECT {span} {self._from}").get)
+        lowest, highest = (f"(SELECT {end}({self._rowid}) {self._from})" for end in ("min", "max"))
+        return int(self._file.query(f"SELECT coalesce({highest} - {lowest} + 1, 0)").get)

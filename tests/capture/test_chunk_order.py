@@ -7,6 +7,7 @@ import pytest
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import source_table
 from cdc.sqlite.order import chunk_order
+from cdc.sqlite.walk import TableWalk
 
 SHAPES = {
     "integer key": "CREATE TABLE t (a INTEGER PRIMARY KEY, b)",
@@ -34,3 +35,20 @@ def test_chunk_is_found_by_an_index(tmp_path, ddl):
         plan = [row[-1] for row in file.query(f"EXPLAIN QUERY PLAN {query}", place)]
     assert len(plan) == 1
     assert plan[0].startswith("SEARCH")
+
+
+def test_number_of_rows_is_guessed_from_both_ends(tmp_path, monkeypatch):
+    """The guess for a progress bar does not hold SQLite's lock for a look at every row."""
+    path = tmp_path / "legacy.db"
+    with sqlite3.connect(path) as db:
+        db.execute(SHAPES["integer key"])
+        db.executemany("INSERT INTO t VALUES (?, 'x')", [(3,), (5,), (12,)])
+    asked = []
+    with SourceFile(path) as file, file.reading():
+        walk = TableWalk(file, source_table(file, "t"))
+        query = file.query
+        monkeypatch.setattr(file, "query", lambda sql: [asked.append(sql), query(sql)][1])
+        assert walk.estimated_rows() == 10
+        plan = [row[-1] for row in query(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert any(step.startswith("SEARCH") for step in plan)
+    assert not any(step.startswith("SCAN") and "CONSTANT" not in step for step in plan)

@@ -1,5 +1,8 @@
 """What `lag` and `status` say, in words and in JSON, and by their exit codes."""
 
+import subprocess
+import sys
+
 import pytest
 
 from cdc import __version__
@@ -147,3 +150,14 @@ def test_help_tells_the_options(shop, command):
         assert word in outcome.out
     for name in (c[0] for c in OPTIONS if c and not command):
         assert name in outcome.out
+
+
+def test_a_command_imports_no_other():
+    """A gate that is asked twice a second does not pay for the plan and the demo."""
+    words = (
+        "import sys; from cdc.cli.main import COMMANDS, build_app; build_app(['--debug', 'lag']);"
+        "print(*(c for c in COMMANDS if f'cdc.cli.{c}' in sys.modules))"
+    )
+    command = [sys.executable, "-c", words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["lag"]

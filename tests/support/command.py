@@ -20,7 +20,9 @@ ROOT = Path(cdc.__file__).parents[1]
 AS_USER = """
 import getpass, encodings.idna, os, sys
 from cdc.cli import main
+from cdc.cli.main import build_app
 from cdc.resources import load_sql
+build_app([])
 load_sql("postgres/state.sql")
 user = int(sys.argv[1])
 os.setgroups(())
