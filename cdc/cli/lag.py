@@ -56,12 +56,18 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
                 "copied": each.copied,
                 "quarantined": each.quarantined,
                 "stopped": [table.name for table in each.stopped],
+                "frozen": each.freeze is not None,
             }
             for each in lags
         ],
         "max_lag_events": max((each.lag_events for each in lags), default=0),
         "max_lag_seconds": round(max((each.lag_seconds for each in lags), default=0.0), 6),
     }
+
+
+def _state(each: SourceLag) -> str:
+    state = each.state if each.copied or each.state != "stopped" else "stopped, copy incomplete"
+    return f"{state}, frozen" if each.freeze else state
 
 
 def _table(lags: list[SourceLag]) -> Table:
@@ -71,7 +77,7 @@ def _table(lags: list[SourceLag]) -> Table:
     for each in lags:
         table.add_row(
             each.name,
-            each.state if each.copied or each.state != "stopped" else "stopped, copy incomplete",
+            _state(each),
             f"{each.captured_seq:,}",
             f"{each.applied_seq:,}",
             f"{each.lag_events:,}",

@@ -22,6 +22,8 @@ COMMANDS: Final = (
     "run",
     "status",
     "lag",
+    "freeze",
+    "thaw",
     "quarantine",
     "demo",
 )

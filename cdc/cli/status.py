@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cdc.cli.freeze import freeze_as_json
 from cdc.cli.lag import as_json as lag_as_json
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
@@ -33,6 +34,7 @@ def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
             "holder": each.holder,
             "tables": each.tables,
             "left_out": each.left_out,
+            "freeze": freeze_as_json(each.freeze) if each.freeze else None,
             "stopped": [
                 {"name": t.name, "reason": t.reason, "remedy": t.remedy} for t in each.stopped
             ],
@@ -53,6 +55,16 @@ def _print_source(each: SourceLag) -> None:
         f" {each.captured_seq:,}",
         markup=False,
     )
+    if each.freeze:
+        since = f"{each.freeze.since:%Y-%m-%d %H:%M:%S} UTC"
+        DATA.print(
+            f"  frozen  since {since}: {each.freeze.reason}", markup=False, style="bold yellow"
+        )
+        if not each.freeze.complete:
+            DATA.print(
+                f"          → these still take writes: {', '.join(each.freeze.writable)}",
+                markup=False,
+            )
     if each.message:
         DATA.print(f"  note    {each.message}", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2))

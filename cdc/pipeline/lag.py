@@ -10,9 +10,10 @@ from cdc.postgres import left_out, quarantine, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.left_out import LeftOut
 from cdc.postgres.stopped import StoppedTable
-from cdc.sqlite import log, surroundings
+from cdc.sqlite import freeze, log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.freeze import Freeze
 from cdc.sqlite.lock import Holder, holder
 
 
@@ -36,7 +37,8 @@ class SourceLag:
 
     `copied` says whether every table's copy is complete; until then the lag says little. `left_out`
     is what the target lacks of the source's schema.
-    `stopped` are the tables that wait for the operator.
+    `stopped` are the tables that wait for the operator. `freeze` is the write lock of the file,
+    None without one.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SourceLag:
     tables: tuple[TableStatus, ...]
     left_out: tuple[LeftOut, ...]
     stopped: tuple[StoppedTable, ...]
+    freeze: Freeze | None = None
 
     @property
     def quarantined(self) -> int:
@@ -84,7 +87,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
     has_stopped = version >= stopped.SINCE_VERSION
     waiting = stopped.stopped_tables(conn, source.name) if has_stopped else []
     applied = known.applied_seq if known else 0
-    captured, oldest = _captured(source, applied)
+    captured, oldest, frozen = _captured(source, applied)
     events = max(0, captured - applied)
     running = holder(source.path)
     return SourceLag(
@@ -110,15 +113,17 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
         ),
         left_out=tuple(left_out.read(conn, source.name)) if known else (),
         stopped=tuple(waiting),
+        freeze=frozen,
     )
 
 
-def _captured(source: SourceConfig, applied: int) -> tuple[int, float | None]:
+def _captured(source: SourceConfig, applied: int) -> tuple[int, float | None, Freeze | None]:
     with SourceFile(source.path) as file, file.reading():
         if log.read(file) is None:
-            return 0, None
+            return 0, None, None
         changelog = Changelog(file)
-        return changelog.newest(), changelog.time_of_first_after(applied)
+        oldest = changelog.time_of_first_after(applied)
+        return changelog.newest(), oldest, freeze.read(file)
 
 
 def _state(known: state.Source | None, running: Holder | None) -> str:

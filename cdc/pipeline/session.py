@@ -28,6 +28,7 @@ from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
 from cdc.sqlite.mirrors import fill_mirrors
+from cdc.sqlite.moves import application_schema
 from cdc.sqlite.verification import Finding, verify
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Session:
         tables: list[ReplicatedTable],
         stops: Stops,
         schema_version: int,
+        application_schema: int,
     ) -> None:
         self.file = file
         self.position = position
@@ -59,6 +61,7 @@ class Session:
             self.changelog = Changelog(file, _keys(tables))
         self.compactor = Compactor({t.layout: t.mapped for t in tables})
         self._schema_version = schema_version
+        self._application_schema = application_schema
 
     @contextmanager
     def reading(self, after: Position | None = None) -> Iterator[None]:
@@ -68,11 +71,19 @@ class Session:
         was copied over the live file has the same schema and even the same inode.
         """
         with self.file.reading():
-            if self.file.schema_version != self._schema_version:
-                raise SessionEnded(f"The schema of {self.file.path} changed.")
+            self._check_schema()
             if after is not None and not self.changelog.holds(after):
                 raise SessionEnded(f"The log of {self.file.path} does not go on from {after.seq}.")
             yield
+
+    def _check_schema(self) -> None:
+        version = self.file.schema_version
+        if version == self._schema_version:
+            return
+        # A freeze or a thaw is nothing to us.
+        if application_schema(self.file) != self._application_schema:
+            raise SessionEnded(f"The schema of {self.file.path} changed.")
+        self._schema_version = version
 
     def check_file(self) -> None:
         """Raise SessionEnded when the path names another file by now."""
@@ -124,7 +135,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             fill_mirrors(file, wait=stop.wait, stopped=lambda: stop.asked)
             position = identity.register(conn, file, source, known, target_id.id)
             with file.reading():
-                schema_version = file.schema_version
+                schema_version, of_application = file.schema_version, application_schema(file)
                 _check_unmoved(file, source, stops)
                 tables_captured = captured(file)
             columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
@@ -136,6 +147,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 source,
                 naming=naming_of(config, source),
                 schema_version=schema_version,
+                application_schema=of_application,
                 seq=position.seq,
             ).prepare(tables_captured, stops)
             _report_stops(source, stops)
@@ -146,6 +158,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 tables=prepared,
                 stops=stops,
                 schema_version=schema_version,
+                application_schema=of_application,
             )
         except BaseException:
             file.close()
@@ -180,10 +193,11 @@ def _check_unmoved(file: SourceFile, source: SourceConfig, stops: Stops) -> None
 def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]:
     """Tables without a key whose rowids a VACUUM may have renumbered since they were copied.
 
-    VACUUM fires no trigger, but like any change of the schema it moves schema_version.
+    VACUUM fires no trigger, but like any change of the schema but a freeze it moves what
+    `application_schema` tells.
     """
     with file.reading():
-        now = file.schema_version
+        now = application_schema(file)
     return {t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)}
 
 

@@ -78,7 +78,7 @@ class TablePreparation:
     a capture that has ended.
 
     `naming` is about the targets; `schema_version` and `seq` say where the file and the position
-    stand.
+    stand, `application_schema` where the schema stands without a freeze of ours.
     """
 
     def __init__(
@@ -89,12 +89,14 @@ class TablePreparation:
         *,
         naming: Naming,
         schema_version: int,
+        application_schema: int,
         seq: int,
     ) -> None:
         self._conn = conn
         self._source = source
         self._mapper = TableMapper(file, source, naming, schema_version=schema_version)
         self._schema_version = schema_version
+        self._application_schema = application_schema
         self._seq = seq
 
     def prepare(self, captured: list[Captured], stops: Stops) -> list[ReplicatedTable]:
@@ -243,7 +245,7 @@ class TablePreparation:
     ) -> dict[str, object]:
         made_for = definition.dump(mapped, capture.id) | {"fresh": not resync}
         if capture.source.table.rowid_key:
-            made_for["rowids_as_of"] = self._schema_version
+            made_for["rowids_as_of"] = self._application_schema
             _warn_of_rowids(self._source, capture)
         return made_for
 

@@ -9,7 +9,7 @@ import orjson
 
 from cdc.errors import CaptureRefused
 from cdc.event import VALUES
-from cdc.sqlite import introspect, layouts, log, released
+from cdc.sqlite import freeze, introspect, layouts, log, released
 from cdc.sqlite.captures import (
     StoredCapture,
     fingerprint,
@@ -199,11 +199,14 @@ def retake(file: SourceFile, table: str, *, wait: Wait = time.sleep) -> bool:
 def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapture]:
     if log.read(file) is None:
         return []
-    if tables is not None:
+    if tables is None:
+        freeze.lift(file)
+    else:
         released.add(file, tables)
     ended = [c for c in stored_captures(file) if tables is None or c.name in tables]
     for capture in ended:
         _drop_triggers(file, capture)
+        freeze.release(file, capture.name)
         file.query("DELETE FROM _cdc_capture WHERE layout = ?", (capture.layout,))
     return ended
 

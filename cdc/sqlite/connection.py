@@ -73,12 +73,17 @@ class SourceFile:
     """One open SQLite file. For one thread at a time.
 
     With `only_look` nothing can be written to it, and nothing stays beside it that was not there.
+    With `without_triggers` what is written fires none, neither the application's nor ours, and no
+    foreign key acts: for rows that come from the other side, where all of that has happened.
     """
 
-    def __init__(self, path: Path, *, only_look: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, only_look: bool = False, without_triggers: bool = False
+    ) -> None:
         check_is_file(path)
         self.path = path
         self._only_look = only_look
+        self._without_triggers = without_triggers
         self._patient_until = 0.0
         with translated(path):
             # Never CREATE: a missing file must stay missing, not become an empty database.
@@ -106,6 +111,11 @@ class SourceFile:
         connection.wal_autocheckpoint(0)
         if self._only_look:
             connection.execute("PRAGMA query_only = ON")
+        if self._without_triggers:
+            # Not by the pragmas, which say nothing inside a transaction. Without the second,
+            # foreign keys would still act, and no trigger would tell of it.
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
         # The first statement that reads is the one that finds out whether this is a database.
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         if connection.readonly("main") and not self._only_look:

@@ -9,6 +9,10 @@ CHANGELOG: Final = "_cdc_changelog"
 
 RELEASED: Final = "_cdc_released"
 
+FREEZE: Final = "_cdc_freeze"
+
+MOVES: Final = "_cdc_moves"
+
 
 def quote(name: str) -> str:
     """`name` as an identifier, whatever it holds.

@@ -1,0 +1,39 @@
+"""What the tests of the freeze, the hold and the way back share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from cdc.sqlite import capture, introspect
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.mirrors import fill_mirrors
+from tests.support.service import Service
+
+
+def captured(path: Path, schema: str) -> Path:
+    """Make a file of these tables, all captured."""
+    db = apsw.Connection(str(path))
+    db.execute(schema)
+    db.close()
+    with SourceFile(path) as file:
+        with file.reading():
+            names = introspect.table_names(file)
+        capture.install(file, names)
+        fill_mirrors(file)
+    return path
+
+
+@pytest.fixture
+def service() -> Iterator[Callable[..., Service]]:
+    """`service(path, timeout=5.0)`: a service of the legacy system, which ends with the test."""
+    running: list[Service] = []
+
+    def start(path: Path, *, timeout: float = 5.0) -> Service:
+        running.append(Service(path, timeout=timeout))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.close()
