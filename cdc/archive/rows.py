@@ -40,20 +40,21 @@ def load_row(line: bytes) -> Line:
     if not isinstance(row, list):
         raise ValueError("not a row")  # noqa: TRY004  (as what orjson raises for no JSON)
     if b"{" in line:
-        row = [_load(value) if isinstance(value, dict) else value for value in row]
+        row = [untagged(value) if isinstance(value, dict) else value for value in row]
     return tuple(row)
 
 
 def _dump(row: Line) -> bytes:
-    line = orjson.dumps(row, default=_tagged, option=orjson.OPT_APPEND_NEWLINE)
+    line = orjson.dumps(row, default=tagged, option=orjson.OPT_APPEND_NEWLINE)
     if b"null" in line and (inf in row or -inf in row):
         # orjson takes an infinite number for null.
-        row = tuple(_tagged(v) if isinstance(v, float) and isinf(v) else v for v in row)
-        return orjson.dumps(row, default=_tagged, option=orjson.OPT_APPEND_NEWLINE)
+        row = tuple(tagged(v) if isinstance(v, float) and isinf(v) else v for v in row)
+        return orjson.dumps(row, default=tagged, option=orjson.OPT_APPEND_NEWLINE)
     return line
 
 
-def _tagged(value: object) -> dict[str, str]:
+def tagged(value: object) -> dict[str, str]:
+    """A value that JSON has no form for, as an object with one key."""
     match value:
         case UndecodableText():
             return {_UNDECODABLE: b64encode(value).decode()}
@@ -64,7 +65,8 @@ def _tagged(value: object) -> dict[str, str]:
     raise TypeError(f"no value of SQLite: {type(value).__name__}")
 
 
-def _load(tagged: dict[str, str]) -> Value:
+def untagged(tagged: dict[str, str]) -> Value:
+    """The value that an object with one key stands for. Raises ValueError."""
     [(tag, form)] = tagged.items()
     match tag:
         case "b":

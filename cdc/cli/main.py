@@ -24,6 +24,8 @@ COMMANDS: Final = (
     "lag",
     "freeze",
     "thaw",
+    "events",
+    "history",
     "quarantine",
     "demo",
 )

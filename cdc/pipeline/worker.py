@@ -25,6 +25,7 @@ from cdc.pipeline.references import references_of
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import Session, SessionEnded, open_session
 from cdc.pipeline.stop import Alarm, Stop
+from cdc.pipeline.wakeup import LOOKS
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
@@ -46,10 +47,6 @@ LONGEST_RETRY_SECONDS: Final = 5.0
 MIGRATION_LOOKS: Final = 5
 MIGRATION_PAUSE_SECONDS: Final = 0.2
 """A schema that moves while it is looked at is in the middle of a migration: look again soon."""
-
-LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
-"""Pauses in seconds, 50 ms in all, after which to look again when a file event brought no news:
-in WAL mode with synchronous=FULL the event comes before the commit can be seen."""
 
 
 class SourceWorker:
