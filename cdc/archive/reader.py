@@ -66,12 +66,19 @@ class Baseline:
             yield from _chunks(segment)
 
 
-class Archive:
-    """What the store holds of one changelog; without `log` of the source's newest one."""
+def open_archive(directory: Path, source: str, log: str | None = None) -> "Archive":
+    """What the store in `directory` holds of the changelog with the id `log`; without one of the
+    changelog that was archived last.
+    """
+    return Archive(Chain(directory, source, log or next(reversed(logs(directory, source)), "")))
 
-    def __init__(self, directory: Path, source: str, log: str | None = None) -> None:
-        self.log = log or next(reversed(logs(directory, source)), "")
-        self.chain = Chain(directory, source, self.log)
+
+class Archive:
+    """What the store holds of one changelog, as of when its chain was looked at."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.log = chain.log
+        self.chain = chain
 
     @property
     def first_seq(self) -> int:

@@ -1,29 +1,16 @@
 """What PostgreSQL remembers of the event store: where each chain begins and ends."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from psycopg.rows import class_row
 
+from cdc.archive.ends import Ends
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
 
 SINCE_VERSION: Final = 5
 """The version of the schema cdc from which on there is an event store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The ends of one chain, as of `cdc.archive` in `triggers/postgres/`."""
-
-    source: str
-    log_id: str
-    first_number: int | None
-    first_previous: str | None
-    last_number: int | None
-    last_digest: str | None
-    last_seq: int
 
 
 _COLUMNS: Final = "source, log_id, first_number, first_previous, last_number, last_digest, last_seq"
@@ -43,13 +30,8 @@ def read_ends(conn: Connection, source: str | None = None) -> list[Ends]:
 
 
 def record_ends(conn: Connection, ends: Ends) -> None:
-    """Record the ends of a chain; what was committed before is on PostgreSQL's disk afterwards.
-
-    So events that were applied before this call may be pruned: no crash of PostgreSQL takes the
-    position back behind them.
-    """
-    with translated(f"record the archive of {ends.source!r}"), conn.transaction():
-        conn.execute("SET LOCAL synchronous_commit = on")
+    """Record the ends of a chain."""
+    with translated(f"record the archive of {ends.source!r}"):
         conn.execute(
             "INSERT INTO cdc.archive (source, log_id, first_number, first_previous, last_number,"
             " last_digest, last_seq) VALUES (%s, %s, %s, %s, %s, %s, %s)"

@@ -120,6 +120,21 @@ class Changelog:
         """The lowest seq that is left, 0 when the log is empty; those before it were pruned."""
         return int(self._file.query(f"SELECT coalesce(min(seq), 0) FROM {CHANGELOG}").get)
 
+    def last_before(self, at: float) -> int:
+        """The last event that was made before `at` (Julian day); the one before the first if none.
+
+        Times grow with seq, as far as nobody sets the clock back, so it is found in a few steps.
+        """
+        low, high = self.first() - 1, self.newest()
+        while low < high:
+            middle = (low + high + 1) // 2
+            made = self.time_of_first_after(middle - 1)
+            if made is not None and made < at:
+                low = middle
+            else:
+                high = middle - 1
+        return max(low, 0)
+
     def time_of_first_after(self, seq: int) -> float | None:
         """When the oldest event behind `seq` was made (Julian day), or None if there is none."""
         at = self._file.query(

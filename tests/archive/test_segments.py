@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdc import event
 from cdc.archive.chain import Chain
-from cdc.archive.reader import Archive
+from cdc.archive.reader import open_archive
 from cdc.archive.rows import dump_rows, load_row
 from cdc.archive.segment import FORMAT, Body, EventsHeader
 from cdc.errors import ArchiveDamaged
@@ -81,7 +81,7 @@ def test_events_come_back_in_order_and_whole(tmp_path):
     chain = Chain(tmp_path, "shop", "log")
     add_events(chain, "a", None, b"c")
     add_events(chain, 1.5, first=4)
-    archive = Archive(tmp_path, "shop")
+    archive = open_archive(tmp_path, "shop")
     assert (archive.log, archive.first_seq, archive.last_seq) == ("log", 1, 4)
     assert [each.event[event.VALUES :] for each in archive.events()] == [
         (1, "a"),
@@ -104,9 +104,9 @@ def test_any_flipped_bit_is_noticed(tmp_path):
             flipped[at] ^= 1 << bit
             path.write_bytes(flipped)
             with pytest.raises(ArchiveDamaged, match=r"Segment 1 .* is damaged"):
-                list(Archive(tmp_path, "shop").events())
+                list(open_archive(tmp_path, "shop").events())
     path.write_bytes(whole)
-    assert len(list(Archive(tmp_path, "shop").events())) == 3
+    assert len(list(open_archive(tmp_path, "shop").events())) == 3
 
 
 def test_a_segment_cut_short_or_added_to_is_noticed(tmp_path):
@@ -116,7 +116,7 @@ def test_a_segment_cut_short_or_added_to_is_noticed(tmp_path):
     for wrong in (*(whole[:end] for end in range(len(whole))), whole + b"\0", whole + whole):
         path.write_bytes(wrong)
         with pytest.raises(ArchiveDamaged):
-            list(Archive(tmp_path, "shop").events())
+            list(open_archive(tmp_path, "shop").events())
 
 
 def test_a_segment_missing_between_two_is_noticed(tmp_path):
@@ -124,4 +124,4 @@ def test_a_segment_missing_between_two_is_noticed(tmp_path):
     segments = [add_events(chain, n, first=n) for n in (1, 2, 3)]
     segments[1].path.unlink()
     with pytest.raises(ArchiveDamaged, match="begins at event 3, not at 2"):
-        list(Archive(tmp_path, "shop").events())
+        list(open_archive(tmp_path, "shop").events())
