@@ -1,7 +1,7 @@
 """A PostgreSQL server for all tests, and for each a database, a folder and the command."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -19,17 +19,51 @@ SECRET = "swordfish-and-custard"
 """The password in every connection string; no server asks for it, and nothing may print it."""
 
 
+SERVER = pytest.StashKey[TemporaryDirectory]()
+SERVER_VARIABLE = "_CDC_TEST_SERVER"
+"""Tells the workers where the server is that they share."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find a place for the server, which outlives every worker."""
+    if SERVER_VARIABLE not in os.environ:
+        # Not below pytest's own directory: each new run of pytest closes that to all other users,
+        # and under root the server is another user.
+        config.stash[SERVER] = TemporaryDirectory(prefix="cdc-test-")
+        os.environ[SERVER_VARIABLE] = config.stash[SERVER].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what is left of the server."""
+    if SERVER in config.stash:
+        del os.environ[SERVER_VARIABLE]
+        config.stash[SERVER].cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a worker report what a test has logged, though half a surrogate pair be in it."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(scope="session")
 def server_dsn() -> Iterator[str]:
-    """A server to make databases on: that of CDC_TEST_DSN, or an embedded one."""
+    """A server to make databases on: that of CDC_TEST_DSN, or an embedded one for all workers."""
     if given := os.environ.get("CDC_TEST_DSN"):
         yield given
         return
-    # Not below pytest's own directory: each new run of pytest closes that to all other users, and
-    # under root the server is another user.
-    with TemporaryDirectory(prefix="cdc-test-") as directory:
-        yield embedded.start(Path(directory) / "data")
-        embedded.stop(Path(directory) / "data")
+    directory = Path(os.environ[SERVER_VARIABLE]) / "data"
+    dsn = embedded.start(directory)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        # What a crash of the machine would do to these data is of no interest.
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
+    yield dsn
+    embedded.stop(directory)
 
 
 @pytest.fixture

