@@ -9,7 +9,9 @@
     │   ├── SourceReplaced       it is not the file that was replicated so far
     │   ├── SchemaMoved          its schema changed while it was looked at
     │   ├── TableGone            a captured table is not in it any more
-    │   └── CaptureRefused       a table cannot be captured faithfully
+    │   ├── CaptureRefused       a table cannot be captured faithfully
+    │   ├── HoldEnded            files are not held still any more
+    │   └── SealIncomplete       some files were sealed, and others could not be
     ├── ArchiveError             the event store could not be used                exit 3
     │   └── ArchiveDamaged       a segment of it is missing, or not what was written
     └── TargetError              PostgreSQL could not be used                     exit 3
@@ -91,6 +93,14 @@ class ArchiveError(CdcError):
 
 class ArchiveDamaged(ArchiveError):
     """A segment of the event store is missing, or is not what was written."""
+
+
+class HoldEnded(SourceError):
+    """Files that were to be held still for a moment are not any more; nothing was written."""
+
+
+class SealIncomplete(SourceError):
+    """Some files refuse writes now, and others could not be made to: thaw those that do."""
 
 
 class TargetError(CdcError):

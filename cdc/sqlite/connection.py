@@ -74,16 +74,23 @@ class SourceFile:
 
     With `only_look` nothing can be written to it, and nothing stays beside it that was not there.
     With `without_triggers` what is written fires none, neither the application's nor ours, and no
-    foreign key acts: for rows that come from the other side, where all of that has happened.
+    foreign key acts: for rows that come from the other side, where all of that has happened. With
+    `durable` a COMMIT is on the disk when it returns, the end of its journal included.
     """
 
     def __init__(
-        self, path: Path, *, only_look: bool = False, without_triggers: bool = False
+        self,
+        path: Path,
+        *,
+        only_look: bool = False,
+        without_triggers: bool = False,
+        durable: bool = False,
     ) -> None:
         check_is_file(path)
         self.path = path
         self._only_look = only_look
         self._without_triggers = without_triggers
+        self._durable = durable
         self._patient_until = 0.0
         with translated(path):
             # Never CREATE: a missing file must stay missing, not become an empty database.
@@ -116,6 +123,8 @@ class SourceFile:
             # foreign keys would still act, and no trigger would tell of it.
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+        if self._durable:
+            connection.execute("PRAGMA synchronous = EXTRA")
         # The first statement that reads is the one that finds out whether this is a database.
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         if connection.readonly("main") and not self._only_look:
@@ -151,6 +160,11 @@ class SourceFile:
         """SQLite's schema cookie; meaningful for a set of reads only within one transaction."""
         return int(self._connection.pragma("schema_version"))
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of this connection is open."""
+        return bool(self._connection.in_transaction)
+
     def query(self, sql: str, bindings: tuple[Any, ...] = ()) -> apsw.Cursor:
         """Run a statement; within `reading()` or `writing()` for anything that must agree."""
         return self._connection.execute(sql, bindings)
@@ -170,6 +184,23 @@ class SourceFile:
                 if self._connection.in_transaction:  # some errors have ended it already
                     self._connection.execute("ROLLBACK")
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """What meets another's lock inside raises SourceBusy without waiting for it."""
+        self._connection.set_busy_handler(None)
+        try:
+            with translated(self.path):
+                yield
+        finally:
+            self._connection.set_busy_handler(self._wait_to_read)
+
+    def flush(self) -> None:
+        """Write what the open transaction has changed into the file, before its COMMIT.
+
+        In rollback-journal mode that takes the last lock, which no reader passes.
+        """
+        self._connection.cache_flush()
+
     def write(self, work: Callable[[], T], *, wait: Wait = time.sleep) -> T:
         """Run `work` in one write transaction, again from its start while the file is busy.
 
@@ -179,8 +210,7 @@ class SourceFile:
         give_up = time.monotonic() + WRITE_PATIENCE_SECONDS
         while True:
             try:
-                with translated(self.path):
-                    return self._write_once(work)
+                return self._write_once(work)
             except SourceBusy:
                 pause = random.uniform(0.5, 1.5) * WRITE_PAUSE_SECONDS  # noqa: S311  (no secret)
                 if time.monotonic() > give_up or wait(pause):
@@ -195,8 +225,7 @@ class SourceFile:
 
     def _write_once(self, work: Callable[[], T]) -> T:
         connection = self._connection
-        connection.set_busy_handler(None)
-        try:
+        with self.at_once():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work()
@@ -206,5 +235,3 @@ class SourceFile:
                     connection.execute("ROLLBACK")
                 raise
             return result
-        finally:
-            connection.set_busy_handler(self._wait_to_read)

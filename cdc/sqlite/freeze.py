@@ -101,8 +101,8 @@ def put(file: SourceFile, reason: str, since: datetime) -> bool:
         return False
     with of_no_account(file):
         if found is None:
-            file.query(f"CREATE TABLE {FREEZE} (since REAL, reason TEXT)")
-            file.query(f"INSERT INTO {FREEZE} VALUES (?, ?)", (since.timestamp(), reason))
+            file.query(f"CREATE TABLE {FREEZE} (since REAL, reason TEXT, sealed INTEGER)")
+            file.query(f"INSERT INTO {FREEZE} VALUES (?, ?, 0)", (since.timestamp(), reason))
         else:
             since, reason = found.since, found.reason
         for capture in stored_captures(file):

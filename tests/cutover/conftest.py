@@ -15,7 +15,7 @@ from tests.support.service import Service
 def captured(path: Path, schema: str) -> Path:
     """Make a file of these tables, all captured."""
     db = apsw.Connection(str(path))
-    db.execute(schema)
+    db.execute(schema).fetchall()
     db.close()
     with SourceFile(path) as file:
         with file.reading():

@@ -1,0 +1,278 @@
+"""All files held still at one moment: it harms nobody, ends by itself, and seals all or none."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import apsw
+import pytest
+
+from cdc.errors import HoldEnded, SealIncomplete, SourceBusy, SourceUnavailable
+from cdc.sqlite import freeze, hold
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.hold import Hold
+from tests.support.command import ROOT
+from tests.support.waiting import wait_until
+
+from .conftest import captured
+
+HOLDER = Path(__file__).with_name("holder.py")
+STEPS = ["taken", "frozen", "flushed", "one committed", "sealed"]
+INSERT = "INSERT INTO t (v) VALUES ('x')"
+
+
+@pytest.fixture(params=["DELETE", "WAL", "TRUNCATE"])
+def journal(request):
+    return request.param
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return make(tmp_path, "DELETE")
+
+
+def make(folder, journal) -> list[Path]:
+    """Three captured files."""
+    schema = f"PRAGMA journal_mode = {journal}; CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)"
+    return [captured(folder / f"{name}.db", schema) for name in ("one", "two", "three")]
+
+
+def frozen(path) -> bool:
+    with SourceFile(path) as file, file.reading():
+        return freeze.read(file) is not None
+
+
+def rows(path) -> int:
+    with SourceFile(path) as file, file.reading():
+        return file.query("SELECT count(*) FROM t").get
+
+
+@pytest.mark.parametrize("timeout", [0.25, 5.0])
+def test_an_aborted_hold_is_a_short_wait_to_writers_and_nothing_to_readers(
+    tmp_path, journal, timeout, service
+):
+    """Even where their patience is a quarter of a second; and what they write afterwards passes."""
+    paths = make(tmp_path, journal)
+    writers = [service(path, timeout=timeout) for path in paths]
+    readers = [service(path, timeout=0.0) for path in paths]
+    with Hold(paths) as held:
+        held.take()
+        for writer in writers:
+            writer.start(INSERT)
+        held.freeze("never seen")
+        for path, reader in zip(paths, readers, strict=True):
+            assert reader("SELECT count(*) FROM t").rows == [[0]]
+            with SourceFile(path) as ours, ours.reading():  # the drain and the proof read so
+                assert ours.query("SELECT count(*) FROM t").get == 0
+                assert freeze.read(ours) is None
+        held.check()
+        held.release()
+        assert held.seconds < 0.2
+    assert [writer.answer().error for writer in writers] == [""] * 3
+    assert [rows(path) for path in paths] == [1] * 3
+    assert not any(map(frozen, paths))
+
+
+def test_a_sealed_system_refuses_whoever_waited(tmp_path, journal, service):
+    """All files at once, each with the reason; the intent is asked for before the first COMMIT."""
+    paths = make(tmp_path, journal)
+    writers = [service(path) for path in paths]
+    intents = []
+    with Hold(paths) as held:
+        held.take()
+        held.freeze("the cutover")
+        for writer in writers:
+            writer.start(INSERT)
+        held.seal(lambda: intents.append([in_transaction(path) for path in paths]))
+        with pytest.raises(HoldEnded):
+            held.check()
+    assert intents == [[True] * 3]
+    for path, writer in zip(paths, writers, strict=True):
+        assert writer.answer().error.endswith("UTC: the cutover")
+        assert frozen(path)
+        assert rows(path) == 0
+
+
+def in_transaction(path) -> bool:
+    """Whether somebody else has begun to write to the file."""
+    db = apsw.Connection(str(path))
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError:
+        return True
+    finally:
+        db.close()
+    return False
+
+
+def test_a_hold_ends_by_itself(paths, service):
+    """Its user may be stuck in PostgreSQL: no legacy writer pays for that with its timeout."""
+    writers = [service(path, timeout=0.25) for path in paths]
+    with Hold(paths) as held:
+        held.take()
+        held.freeze("never seen")
+        for writer in writers:
+            writer.start(INSERT)
+        assert [writer.answer().error for writer in writers] == [""] * 3
+        assert 0.2 <= held.seconds < 1.0
+        for use in (held.check, lambda: held.seal(lambda: None), lambda: held.freeze("late")):
+            with pytest.raises(HoldEnded, match="time was up"):
+                use()
+        held.take()  # the same connections may try again
+        held.check()
+    assert not any(map(frozen, paths))
+
+
+def test_a_busy_file_lets_go_of_all(paths, service):
+    """No hold waits long for one file while it keeps others: it gives up, and names the file."""
+    busy = service(paths[1])
+    busy("BEGIN IMMEDIATE")
+    quick = service(paths[0], timeout=0.25)
+    with Hold(paths, urgent=[paths[1]]) as held:
+        with pytest.raises(SourceBusy, match=r"two\.db was never free"):
+            held.take()
+        assert held.seconds < 1.0
+        assert quick(INSERT).error == ""
+        busy("COMMIT")
+        held.take()
+
+
+def test_the_quiet_files_are_held_first_and_the_urgent_last(paths):
+    """So that the files with the most to lose are held for the shortest time."""
+    one, two, three = paths
+    for age, path in enumerate((three, one, two)):
+        os.utime(path, (1000 + age, 1000 + age))
+    order = []
+    with Hold(paths, urgent=[three]) as held:
+        held.take()
+        held.each(lambda file: order.append(file.path))
+    assert order == [one, two, three]
+
+
+def test_a_reader_that_stays_undoes_the_seal(paths, service):
+    """Its file cannot be written, so none is; nothing was intended, and nobody is shut out."""
+    reader = service(paths[2])
+    reader("BEGIN")
+    reader("SELECT * FROM t")
+    other = service(paths[2], timeout=0.25)
+    with Hold(paths) as held:
+        held.take()
+        held.freeze("never seen")
+        with pytest.raises(SourceBusy, match=r"three\.db was never free of readers"):
+            held.seal(lambda: pytest.fail("nothing may be intended"))
+        assert held.seconds < 1.0
+    assert other("SELECT count(*) FROM t").error == ""
+    reader("COMMIT")
+    assert other(INSERT).error == ""
+    assert not any(map(frozen, paths))
+
+
+def test_an_intent_that_cannot_be_recorded_undoes_the_seal(paths):
+    """A disk that is full, say."""
+
+    def fail() -> None:
+        raise OSError("no space left")
+
+    with Hold(paths) as held:
+        held.take()
+        held.freeze("never seen")
+        with pytest.raises(OSError, match="no space"):
+            held.seal(fail)
+    assert not any(map(frozen, paths))
+
+
+def test_files_that_could_not_be_sealed_are_named_with_those_that_were(paths, monkeypatch):
+    """A failure between the COMMITs of several files cannot be undone, so it is told exactly."""
+    commit = hold._commit
+
+    def fail_on_two(file) -> None:
+        if file.path == paths[1]:
+            raise SourceUnavailable("the disk is full")
+        commit(file)
+
+    monkeypatch.setattr(hold, "_commit", fail_on_two)
+    with Hold(paths) as held:
+        held.take()
+        held.freeze("half way")
+        with pytest.raises(SealIncomplete, match=r"two\.db could not be sealed") as caught:
+            held.seal(lambda: None)
+    assert "one.db" in caught.value.hint
+    assert "two.db" not in caught.value.hint
+    assert [frozen(path) for path in paths] == [True, False, True]
+
+
+def test_writers_under_repeated_holds(paths, service):
+    """Holds that come one after another, each aborted: the least patient writer never fails."""
+    writers = [service(path, timeout=0.25) for path in paths]
+    stop = threading.Event()
+    errors, written = [], [0] * len(writers)
+
+    def write(number) -> None:
+        while not stop.is_set():
+            answer = writers[number](INSERT)
+            errors.extend([answer.error] if answer.error else [])
+            written[number] += not answer.error
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(len(writers))]
+    for thread in threads:
+        thread.start()
+    held_times = 0
+    try:
+        for _ in range(20):
+            with Hold(paths) as held:
+                try:
+                    held.take()
+                    held.freeze("never seen")
+                except SourceBusy:
+                    continue
+                held_times += 1
+            before = list(written)
+            wait_until(lambda before=before: all(map(int.__lt__, before, written)))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert held_times
+    assert errors == []
+    assert sum(map(rows, paths)) == sum(written)
+
+
+def start(step, paths) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(HOLDER), step, *map(str, paths)], env={"PYTHONPATH": str(ROOT)}
+    )
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_every_step(step, paths, service):
+    """Before the first COMMIT nothing is left of it; after it each file is sealed or is not."""
+    assert start(step, paths).wait(30) == -signal.SIGKILL
+    states = [frozen(path) for path in paths]
+    assert sum(states) == {"one committed": 1, "sealed": 3}.get(step, 0)
+    for path in paths:
+        with SourceFile(path) as file:
+            freeze.thaw(file)
+        assert service(path)(INSERT).error == ""
+        assert service(path)("PRAGMA integrity_check").rows == [["ok"]]
+
+
+def test_killed_anywhere(paths, service):
+    """Wherever the kill falls, every file is intact, and either refuses writes or takes them."""
+    rng = random.Random(7)
+    for _ in range(8):
+        process = start("random", paths)
+        wait_until(lambda: any(map(frozen, paths)))
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.0, 0.05))
+        process.kill()
+        process.wait()
+        for path in paths:
+            with SourceFile(path) as file:
+                assert file.query("PRAGMA integrity_check").get == "ok"
+                freeze.thaw(file)
+    for path in paths:
+        assert service(path)(INSERT).error == ""
