@@ -62,9 +62,8 @@ def _ask(config: Config, selection: Selection) -> tuple[KnownTarget, str]:
     """What the target holds, and why it was not asked, "" where it was."""
     if config.postgres.embedded and not (config.path.parent / EMBEDDED_DIRECTORY).exists():
         return KnownTarget(), "the embedded server is made by the first `cdc run`"
-    sources = selection.sources(config)
     try:
         with open_target(config) as target, target.lease() as conn:
-            return ask(conn, [config.target_schema(source) for source in sources]), ""
+            return ask(conn, config, selection.sources(config)), ""
     except TargetError as error:
         return KnownTarget(), str(error)

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from cdc.cli.plan_words import shown_value
-from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
+from cdc.cli.plan_words import shown_stored, shown_value
+from cdc.plan.fit import Change, Tally
+from cdc.plan.plan import ColumnPlan, Plan, Problem, Remedy, SourcePlan, TablePlan
 from cdc.plan.profile import ColumnProfile
 from cdc.plan.relations import ForeignKeyPlan
 from cdc.schema import Key
@@ -64,10 +65,14 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "table": problem.table,
         "column": problem.column,
         "message": problem.text,
-        "advice": problem.advice,
-        "configuration": list(problem.lines),
+        **_remedy(problem.remedies[0] if problem.remedies else Remedy("")),
+        "otherwise": [_remedy(each) for each in problem.remedies[1:]],
         "set_aside": problem.set_aside,
     }
+
+
+def _remedy(remedy: Remedy) -> dict[str, Any]:
+    return {"advice": remedy.text, "configuration": list(remedy.lines)}
 
 
 def _table(table: TablePlan) -> dict[str, Any]:
@@ -99,12 +104,26 @@ def _column(column: ColumnPlan) -> dict[str, Any]:
         "type": None if target is None else target.type.name,
         "sql_type": None if target is None else target.type.sql,
         "seen": _profile(column.profile),
-        "misfits": column.misfits.count,
+        "misfits": column.found.misfits.count,
         "examples": [
             {"key": key(each.key), "value": shown_value(each.value), "reason": each.reason}
-            for each in column.misfits.examples
+            for each in column.found.misfits.examples
         ],
+        "altered": _changes(column.found.altered),
+        "settled": _changes(column.found.settled),
     }
+
+
+def _changes(changes: Tally[Change]) -> dict[str, Any]:
+    examples = [
+        {
+            "key": key(each.key),
+            "value": shown_value(each.value),
+            "stored": shown_stored(each.stored),
+        }
+        for each in changes.examples
+    ]
+    return {"count": changes.count, "examples": examples}
 
 
 def _foreign_key(plan: ForeignKeyPlan) -> dict[str, Any]:

@@ -6,15 +6,17 @@ from typing import Final
 from rich.text import Text
 
 from cdc.cli.output import DATA, tell
-from cdc.cli.plan_words import number, seen, shown_value
+from cdc.cli.plan_words import number, seen, shown_stored, shown_value
 from cdc.constraints import Index
 from cdc.mapping.extras import AskedIndex
+from cdc.plan.fit import Change, Tally
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
 from cdc.sqlite.blindspots import ends_statements
 from cdc.sqlite.orphans import Orphans
 
 _HEADERS: Final = ("column", "in SQLite", "in PostgreSQL", "what is there")
 _KINDS: Final = {"view": "a view", "virtual": "a virtual table", "shadow": "its shadow table"}
+_ALTERED: Final = {"round": "rounded", "truncate": "cut short", "null": "stored as NULL"}
 
 
 def print_plan(plan: Plan) -> None:
@@ -52,6 +54,8 @@ def _print_table(plan: TablePlan) -> None:
     _print_columns(plan.columns())
     for problem in plan.problems:
         _print_problem(problem)
+    for column in plan.columns():
+        _print_changes(column)
     for note in plan.notes:
         _line(f"    {note}")
     _print_constraints(plan)
@@ -131,9 +135,39 @@ def _target(column: ColumnPlan) -> Text:
         return Text("left out")
     name = column.target.name
     renamed = "" if name == column.source.name else f" {name}"
-    if not column.misfits.count:
-        return Text(f"{column.target.type.name}{renamed}")
-    return Text(f"{column.target.type.name}{renamed} ✗ {column.misfits.count:,}", style="red")
+    words = f"{column.target.type.name}{renamed}"
+    found = column.found
+    if found.misfits.count:
+        return Text(f"{words} ✗ {found.misfits.count:,}", style="red")
+    if changed := found.altered.count + found.settled.count:
+        return Text(f"{words} ≈ {changed:,}", style="yellow")
+    return Text(words)
+
+
+def _print_changes(column: ColumnPlan) -> None:
+    """The values for which another one is stored, as the configuration asks."""
+    if column.target is None:
+        return
+    name, found = column.source.name, column.found
+    if found.altered.count:
+        how = _ALTERED[column.target.type.options.instead]
+        values = number(found.altered.count, "value")
+        _line(f"    ≈ {values} of {name} {how}, as configured:", style="yellow")
+    _print_examples(found.altered)
+    if found.settled.count:
+        times = number(found.settled.count, "local time")
+        _line(
+            f"    ≈ {times} of {name}: the clocks show it twice or never, and the configuration"
+            " says which instant it is:",
+            style="yellow",
+        )
+    _print_examples(found.settled)
+
+
+def _print_examples(changes: Tally[Change]) -> None:
+    for each in changes.examples:
+        key = ", ".join(map(shown_value, each.key))
+        _line(f"        key {key}: {shown_value(each.value)} becomes {shown_stored(each.stored)}")
 
 
 def _print_problem(problem: Problem) -> None:
@@ -144,10 +178,10 @@ def _print_problem(problem: Problem) -> None:
     for example in problem.examples:
         key = ", ".join(map(shown_value, example.key))
         _line(f"        key {key}: {shown_value(example.value)}: {example.reason}")
-    if problem.advice:
-        _line(f"      → {problem.advice}")
-    for line in problem.lines:
-        _line(f"          {line}")
+    for remedy in problem.remedies:
+        _line(f"      → {remedy.text}")
+        for line in remedy.lines:
+            _line(f"          {line}")
 
 
 def _left_behind(source: SourcePlan) -> Iterator[str]:

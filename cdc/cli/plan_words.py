@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 
 from cdc.mapping.literals import literal
 from cdc.plan.forms import (
@@ -166,6 +167,17 @@ def number(count: int, noun: str) -> str:
     """
     plural = "es" if noun.endswith("x") else "s"
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{plural}"
+
+
+def shown_stored(stored: Any) -> str:
+    """What PostgreSQL holds, as psycopg reads it; texts as SQL writes them.
+
+    >>> shown_stored(Decimal("0.1235")), shown_stored(datetime(2025, 11, 2, 5, 30, tzinfo=UTC))
+    ('0.1235', '2025-11-02 05:30:00+00:00')
+    """
+    if stored is None or isinstance(stored, str | bytes | int | float):
+        return shown_value(stored)
+    return f"{stored:f}" if isinstance(stored, Decimal) else str(stored)
 
 
 def shown_value(value: Value) -> str:

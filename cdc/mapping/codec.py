@@ -52,6 +52,9 @@ class Codec:
     `instead` holds the ways to store another value for one that does not fit, and `options` the
     names of the Options that the type knows.
 
+    `settled`, where there is one, tells of a value that `forward` takes whether only the options
+    say which stored value it is.
+
     `native`: values go to PostgreSQL as they are, through psycopg's own dumpers. `ordered`:
     PostgreSQL orders the values as SQLite does. `key`: values can stand in a primary key.
     """
@@ -65,6 +68,7 @@ class Codec:
     quick_instead: Callable[[Value], bytes | None] | None = None
     instead: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
     options: frozenset[str] = frozenset()
+    settled: Callable[[Value], bool] | None = None
     native: bool = False
     ordered: bool = True
     key: bool = True

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import partial
+from functools import lru_cache, partial
 from struct import Struct
 from typing import Any, Final
 
@@ -127,9 +127,30 @@ def _timestamptz(options: Options) -> Codec:
         reverse,
         quick=quick,
         options=CLOCK_OPTIONS,
+        settled=None if clock is None else _settled_by(clock),
         # Where clocks go back, a later instant may have a smaller text.
         ordered=clock is None,
     )
+
+
+def _settled_by(clock: LocalTime) -> Callable[[Value], bool]:
+    """Tells of a text that `forward` takes whether the clock shows it twice or never."""
+
+    @lru_cache(maxsize=MOST_KEPT)
+    def is_steady(hour: str) -> bool:
+        # Clocks are set at a full hour, by half an hour at least.
+        first = datetime.fromisoformat(f"{hour}:00:00")
+        last = first + timedelta(hours=1) - _MICROSECOND
+        return not (clock.is_changing(first) or clock.is_changing(last))
+
+    def settled(value: Value) -> bool:
+        assert isinstance(value, str)
+        if is_steady(value[:13]):
+            return False
+        found, zoned = _read(value)
+        return not zoned and clock.is_changing(found)
+
+    return settled
 
 
 def _counted(name: str, affinity: Affinity, unit: str) -> Codec:

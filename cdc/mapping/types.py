@@ -82,11 +82,36 @@ class TargetType:
 
     def alters(self, value: Value) -> bool:
         """Whether what is stored for an accepted value (never None) stands for another one."""
+        quick = None if self.in_key else self._codec.quick
+        if quick is not None and quick(value) is not None:
+            return False
         try:
             _stored(self._codec, value, in_key=self.in_key)
         except Unfitting:
             return True
         return False
+
+    @property
+    def settles(self) -> bool:
+        """Whether there are values of which the options say which stored value they are."""
+        return self._codec.settled is not None
+
+    def is_settled(self, value: Value) -> bool:
+        """Whether an accepted value (never None) is one of those: a local time that the clocks show
+        twice, or never.
+        """
+        settled = self._codec.settled
+        return settled is not None and settled(value)
+
+    def stored(self, value: Value) -> Any:
+        """What PostgreSQL holds for an accepted value (never None), in the form in which psycopg
+        reads it; None where NULL is stored instead.
+        """
+        try:
+            return _stored(self._codec, value, in_key=self.in_key)
+        except Unfitting:
+            other = self._codec.instead.get(self.options.instead)
+            return None if other is None else other(value)
 
     def decode(self, stored: Any) -> Value:
         """The value of SQLite for one that psycopg has read (json and jsonb as text).

@@ -52,6 +52,11 @@ class LocalTime:
         except OverflowError:
             raise Unfitting("it is beyond the years 1 to 9999") from None
 
+    def is_changing(self, local: datetime) -> bool:
+        """Whether the clock shows `local` twice or never."""
+        first = local.replace(tzinfo=self._zone, fold=0)
+        return first.utcoffset() != first.replace(fold=1).utcoffset()
+
     def shows(self, instant: datetime) -> datetime:
         """What the clock shows at an instant; without a zone."""
         return instant.astimezone(self._zone).replace(tzinfo=None, fold=0)

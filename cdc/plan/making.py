@@ -1,6 +1,6 @@
 """Making the plan: every file is opened, looked through and closed again; nothing is written."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cdc.config import Config, SourceConfig
@@ -13,8 +13,9 @@ from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.references import check, references_of
 from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
+from cdc.plan.entry import toml_key
 from cdc.plan.names import changed_names, note_index_names
-from cdc.plan.plan import Problem, SourcePlan, TablePlan
+from cdc.plan.plan import Problem, Remedy, SourcePlan, TablePlan
 from cdc.plan.relations import Relations, across_files
 from cdc.plan.survey import Advance, survey
 from cdc.plan.target import KnownTarget
@@ -94,15 +95,21 @@ def _note_shared_targets(plans: list[SourcePlan]) -> None:
                 table.problems.append(
                     Problem(
                         f"{'.'.join(target)} is the target of {other} already.",
-                        "Give one of the sources another schema in the configuration, or one of the"
-                        " tables another name:",
-                        (
-                            f"[sources.tables.{advice.toml_key(table.name)}]",
-                            f"name = {toml_value(f'{table.name}_{source.name}')}",
-                        ),
+                        (_another_name(source, table),),
                         table=table.name,
                     )
                 )
+
+
+def _another_name(source: SourcePlan, table: TablePlan) -> Remedy:
+    return Remedy(
+        "Give one of the sources another schema in the configuration, or one of the tables another"
+        " name:",
+        (
+            f"[sources.tables.{toml_key(table.name)}]",
+            f"name = {toml_value(f'{table.name}_{source.name}')}",
+        ),
+    )
 
 
 class _SourcePlanning:
@@ -201,9 +208,9 @@ class _SourcePlanning:
         )
         plan = TablePlan(table, mapped, found, design(mapped, table.constraints), kept=kept)
         takes_all = self._config.replication.on_error == "quarantine"
-        plan.problems += advice.of_table(plan, takes_all=takes_all)
-        plan.problems += self._of_target(plan)
         wanted = table_config(self._source, table)
+        plan.problems += advice.of_table(plan, wanted, takes_all=takes_all)
+        plan.problems += self._known.problems(plan, wanted)
         chosen = None if wanted is None else wanted.name
         plan.notes += changed_names(plan, wishes_of(self._source, table), chosen)
         self._plan.tables.append(plan)
@@ -243,16 +250,4 @@ class _SourcePlanning:
                 plan.source,
                 lock_bound_seconds=self._lock_bound,
                 advance=lambda seen, advance=advance: advance(seen, None),  # type: ignore[misc]
-            )
-
-    def _of_target(self, plan: TablePlan) -> Iterator[Problem]:
-        mapped = plan.mapped
-        config = table_config(self._source, plan.source)
-        if config is not None and config.existing:
-            return  # the run compares it
-        if self._known.is_foreign(mapped.schema, mapped.name):
-            yield Problem(
-                f"{mapped.schema}.{mapped.name} exists in PostgreSQL, and cdc did not make it.",
-                "Rename or drop it, or choose another schema for this source.",
-                table=plan.name,
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cdc.mapping.table import MappedTable, TargetColumn
-from cdc.plan.fit import Example, Misfits
+from cdc.plan.fit import Example, Findings
 from cdc.plan.profile import ColumnProfile
 from cdc.plan.relations import ForeignKeyPlan
 from cdc.plan.survey import TableSurvey
@@ -16,17 +16,26 @@ from cdc.sqlite.introspect import SourceTable
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What `cdc run` would refuse under this configuration, and what to do about it.
-
-    `set_aside` says that it would not stop, but put the rows into quarantine. `lines` are for the
-    configuration, right behind the `[[sources]]` of the source; `examples` are the first values
-    that it is about.
+class Remedy:
+    """What to do about a problem; `lines` are for the configuration, right behind the `[[sources]]`
+    of the source.
     """
 
     text: str
-    advice: str = ""
     lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What `cdc run` would refuse under this configuration, and what to do about it: any one of the
+    remedies, of which the first loses nothing.
+
+    `set_aside` says that it would not stop, but put the rows into quarantine. `examples` are the
+    first values that it is about.
+    """
+
+    text: str
+    remedies: tuple[Remedy, ...] = ()
     table: str | None = None
     column: str | None = None
     examples: tuple[Example, ...] = ()
@@ -40,7 +49,7 @@ class ColumnPlan:
     source: Column
     target: TargetColumn | None
     profile: ColumnProfile
-    misfits: Misfits
+    found: Findings
     in_key: bool
 
 
@@ -80,7 +89,7 @@ class TablePlan:
                 column,
                 None if at is None else self.mapped.columns[at],
                 self.survey.columns[i],
-                Misfits() if at is None else self.survey.fits[at].misfits,
+                Findings() if at is None else self.survey.fits[at].found,
                 in_key=i in self.source.table.key,
             )
 

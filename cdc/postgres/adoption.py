@@ -3,7 +3,7 @@
 Nothing of such a table is altered but that it gets the guard, and it is never dropped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ _LONG_NAMES: Final = {
 """The names that the catalogue has for types which are known by shorter ones, too."""
 
 _COLUMNS: Final = (
-    "SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+    "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
     " a.atthasdef OR a.attidentity <> '', a.attidentity = 'a' OR a.attgenerated <> '',"
     " coalesce(l.collcollate, '') IN ('C', 'POSIX') OR l.collname = 'default'"
     "   AND (SELECT datcollate FROM pg_database WHERE datname = current_database())"
@@ -36,7 +36,7 @@ _COLUMNS: Final = (
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
     " LEFT JOIN pg_index x ON x.indrelid = c.oid AND x.indisprimary"
-    " WHERE (n.nspname, c.relname) = (%s, %s) AND c.relkind = 'r'"
+    " WHERE n.nspname = ANY (%s) AND c.relkind = 'r'"
     " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
 )
 
@@ -60,19 +60,28 @@ def refuse_differences(conn: Connection, table: MappedTable) -> None:
     """Raise TargetRefused, with everything in which a table is not as the mapping wants it."""
     label = f"{table.schema}.{table.name}"
     with translated(f"look at {label}"):
-        rows = conn.execute(_COLUMNS, (table.schema, table.name)).fetchall()
-    if not rows:
+        found = found_columns(conn, [table.schema]).get((table.schema, table.name))
+    if found is None:
         raise TargetRefused(
             f"{label} is to be there already (existing = true), but there is no such table",
             hint="make it, or take `existing` out of the configuration",
         )
-    found = {row[0]: FoundColumn(*row) for row in rows}
-    if differences := list(_differences(table, found)):
+    if unlike := list(differences(table, found)):
         raise TargetRefused(
-            f"{label} was made by hand and does not fit: {'; '.join(differences)}",
+            f"{label} was made by hand and does not fit: {'; '.join(unlike)}",
             hint="alter the table, or give the columns other types or names in the configuration;"
             " `cdc plan` shows what each becomes",
         )
+
+
+def found_columns(
+    conn: Connection, schemas: list[str]
+) -> dict[tuple[str, str], dict[str, FoundColumn]]:
+    """The columns of every table of these schemas, in their order, by schema and name."""
+    found: dict[tuple[str, str], dict[str, FoundColumn]] = {}
+    for schema, name, *column in conn.execute(_COLUMNS, (schemas,)).fetchall():
+        found.setdefault((schema, name), {})[column[0]] = FoundColumn(*column)
+    return found
 
 
 def adopt_table(
@@ -112,7 +121,8 @@ def adopt_table(
         )
 
 
-def _differences(table: MappedTable, found: dict[str, FoundColumn]) -> Iterator[str]:
+def differences(table: MappedTable, found: Mapping[str, FoundColumn]) -> Iterator[str]:
+    """Everything in which a table is not as the mapping wants it."""
     for column in table.columns:
         if column.name not in found:
             yield f"column {column.name} {column.type.sql} is missing"

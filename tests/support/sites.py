@@ -19,6 +19,9 @@ from cdc.errors import TargetRefused
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.pipeline.stop import Stop
+from cdc.plan.making import Selection, make_plans
+from cdc.plan.plan import Plan
+from cdc.plan.target import ask
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.proof.sources import compare_source
@@ -101,6 +104,13 @@ class Site:
             daemon = Daemon(self.config, target, Stop())
             daemon.open()
             daemon.run(until_caught_up=True)
+
+    def plan(self) -> Plan:
+        """What `cdc plan` finds, without the cost of a process of its own."""
+        config = self.config
+        with self.target() as target, target.lease() as conn:
+            known = ask(conn, config, config.sources)
+        return Plan(make_plans(config, Selection(), known, lambda *_: lambda *_: None), "")
 
     def daemon(self, *arguments: object) -> RunningDaemon:
         """Start the daemon and wait until it follows the changes of every source."""
