@@ -4,7 +4,6 @@ The loop is a naive replicator: psycopg, a statement for each event as it comes,
 for each 100 events, in which it notes how far it is. The time to open the source is not counted.
 """
 
-import gc
 import time
 from itertools import islice
 from pathlib import Path
@@ -16,9 +15,9 @@ from psycopg import sql
 
 from bench import legacy, product, target
 from bench.report import Figure, interleaved
+from cdc import garbage
 from cdc.config import load
 from cdc.event import OP, SEQ, VALUES, Event, Op
-from cdc.pipeline.daemon import COLLECT_EVERY
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
@@ -61,7 +60,7 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
 
 def catch_up(config_path: Path) -> tuple[int, float]:
     """How many events were applied, in how many seconds."""
-    gc.set_threshold(COLLECT_EVERY)  # as in the daemon
+    garbage.collect_rarely()  # as in the daemon
     config = load(config_path)
     source = config.sources[0]
     with Target(config.postgres.dsn) as server:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cdc import __version__
+from cdc import __version__, garbage
 from cdc.cli.output import ERRORS, tell_error
 from cdc.errors import CdcError
 
@@ -90,6 +90,7 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    garbage.collect_rarely()
     try:
         code = build_app(arguments)(arguments, standalone_mode=False, prog_name="cdc")
     except typer.Abort:
@@ -101,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except Exception as error:  # noqa: BLE001  (no traceback reaches who did not ask for it)
         code = _explain(error, traceback="--debug" in arguments)
+    garbage.end()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,6 +1,7 @@
-"""Reading one step ahead, in a second thread, while the first is busy with PostgreSQL."""
+"""Reading ahead, in a second thread, while the first is busy with PostgreSQL."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
@@ -8,27 +9,56 @@ T = TypeVar("T")
 
 
 class ReadAhead(Generic[T]):
-    """At most one read under way. Between `start` and `take` nobody else may use the file."""
+    """Reads under way, one after another. Until all are taken nobody else may use the file."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cdc-read")
-        self._future: Future[T] | None = None
+        self._begun: deque[Future[T]] = deque()
 
     def start(self, read: Callable[[], T]) -> None:
-        """Begin a read; the last one must have been taken."""
-        self._future = self._executor.submit(read)
+        """Begin a read, behind those that were begun before."""
+        self._begun.append(self._executor.submit(read))
 
     def take(self) -> T | None:
-        """The result of the read under way, or None when there is none. Raises what it raised."""
-        future, self._future = self._future, None
-        return None if future is None else future.result()
+        """The result of the first read begun, None when there is none. Raises what it raised."""
+        return self._begun.popleft().result() if self._begun else None
 
     def forget(self) -> None:
-        """Wait for the read under way and drop what comes of it, an error included."""
-        future, self._future = self._future, None
-        if future is not None:
-            wait([future])
+        """Wait for the read under way and drop all that was begun, errors included."""
+        begun, self._begun = self._begun, deque()
+        for future in begun:
+            future.cancel()
+        wait(begun)
 
     def close(self) -> None:
-        """Wait for the read under way and forget it."""
+        """Wait for the read under way and forget all."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class Ahead(Generic[T]):
+    """The items of an iterator, of which up to `depth` are made ready before they are asked for.
+
+    With a `depth` of 0 each is made when it is asked for, in the thread that asks.
+    """
+
+    def __init__(self, items: Iterator[T], depth: int) -> None:
+        self._items = items
+        self._depth = depth
+        self._ahead: ReadAhead[T | None] = ReadAhead()
+        for _ in range(depth):
+            self._ahead.start(self._next)
+
+    def take(self) -> T | None:
+        """The next item, None behind the last. Raises what making it raised, and then no more."""
+        if not self._depth:
+            return self._next()
+        item = self._ahead.take()
+        self._ahead.start(self._next)
+        return item
+
+    def close(self) -> None:
+        """Wait for the item under way and forget it; may be repeated."""
+        self._ahead.close()
+
+    def _next(self) -> T | None:
+        return next(self._items, None)

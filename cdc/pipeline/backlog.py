@@ -1,9 +1,11 @@
 """The events that wait in a file's log, read as far as they make one batch."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.session import Session
+from cdc.postgres.apply import Applier, Changes
 from cdc.sqlite.changelog import SHORTEST_STRETCH, Events
 from cdc.sqlite.log import Position
 from cdc.sqlite.rows import READ_BYTES, Bound
@@ -13,6 +15,22 @@ NO_EVENTS: Final = Events([], complete=True, size=0, count=0, oldest_at=None)
 BATCH_VALUES: Final = 250_000
 """Values (events times columns) in one batch. More would take more memory and more time, too:
 they leave the processor's cache before they are looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive events, `count` of them, made ready for the target. `end` is the position of the
+    last one, None without any; `complete` and `oldest_at` as of `Events`.
+    """
+
+    changes: Changes
+    end: Position | None
+    complete: bool
+    count: int
+    oldest_at: float | None
+
+
+NO_BATCH: Final = Batch((), None, complete=True, count=0, oldest_at=None)
 
 
 class Backlog:
@@ -59,3 +77,36 @@ class Backlog:
         if not found.complete:
             self._progress.captured_seq = changelog.newest()
         return found
+
+
+class BatchReader:
+    """Reads a backlog and makes its batches ready, so that the thread that sends only has to send.
+
+    Not for two threads at once.
+    """
+
+    def __init__(self, session: Session, applier: Applier, backlog: Backlog) -> None:
+        self._compactor = session.compactor
+        self._applier = applier
+        self._backlog = backlog
+
+    def read(
+        self,
+        after: Position,
+        up_to: int | None = None,
+        *,
+        careful: bool = False,
+        clear: bool = False,
+        whole: bool = False,
+    ) -> Batch:
+        """The next batch behind `after`, `careful` and `clear` as of `Applier.prepare`.
+
+        `whole`: all that the log holds.
+        """
+        found = self._backlog.read(after, up_to)
+        while whole and found.events and not found.complete:
+            found = found.joined(self._backlog.read(found.end, up_to))
+        compacted = self._compactor.compact(found.events)
+        changes = self._applier.prepare(compacted, careful=careful or clear, clear=clear)
+        end = found.end if found.events else None
+        return Batch(changes, end, found.complete, found.count, found.oldest_at)

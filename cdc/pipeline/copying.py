@@ -1,19 +1,27 @@
-"""The chunks of one table's copy, read and made ready for the target."""
+"""All that the copy of some tables takes, read and made ready in the order in which it is applied.
 
-from collections.abc import Sequence
+A chunk is read together with the log's end S, and then the log up to S, so that both can be written
+in one transaction. A table that gets its key late is read once more, behind all others, and goes
+live with what has come behind its last row.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cdc.mapping.table import MappedTable
+from cdc.pipeline.backlog import Batch, BatchReader
+from cdc.pipeline.progress import TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres.apply import Applier, Chunk
 from cdc.schema import Row
+from cdc.sqlite.chunks import Chunk as Found
 from cdc.sqlite.chunks import ChunkReader
 from cdc.sqlite.rows import Bound
 
-CHUNK_VALUES: Final = 600_000
-"""Values (rows times columns) in one chunk, which holds them packed; two may be in memory."""
+CHUNK_VALUES: Final = 400_000
+"""Values (rows times columns) in one chunk, which holds them packed; three may be in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +39,42 @@ class Stand:
 @dataclass(frozen=True, slots=True)
 class Copied:
     """A chunk made ready for the target, which leads up to `end` and holds when the log is applied
-    up to `as_of`; `last` at the table's end.
+    up to `as_of`. `reached_end`: at that moment there was nothing behind it.
     """
 
     chunk: Chunk
     end: Stand
     as_of: int
-    last: bool
+    reached_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one target transaction does while `table` is copied: it applies a batch and writes what
+    was copied, which is None where the log up to there is too long for one batch.
+    """
+
+    table: ReplicatedTable
+    batch: Batch
+    copied: Copied | None
 
 
 class ChunkSource:
     """Reads the chunks of one table of an open session, each for at most `lock_bound` seconds."""
 
     def __init__(
-        self, session: Session, table: ReplicatedTable, applier: Applier, lock_bound: float
+        self,
+        session: Session,
+        table: ReplicatedTable,
+        applier: Applier,
+        lock_bound: float,
+        *,
+        careful: bool = False,
     ) -> None:
+        self.table = table
         self._session = session
-        self._table = table
         self._applier = applier
+        self._careful = careful
         self._reader = ChunkReader(session.file, table.source)
         width = len(table.source.table.columns)
         self._limit = Bound(lock_bound, max(1, CHUNK_VALUES // width))
@@ -58,37 +84,119 @@ class ChunkSource:
         with self._session.reading():
             return self._reader.estimated_rows()
 
-    def read(self, after: Stand) -> Copied:
-        """The next chunk, packed while it is read; raises a Misfit where a row does not fit."""
-        packing = self._applier.begin_packing(self._table.mapped)
+    def read(self, after: Stand, *, completes: bool) -> Copied:
+        """The next chunk; where it is the last and `completes`, the table goes live with it.
+
+        It is packed while it is read, and a row that does not fit raises a Misfit; a careful one
+        has the rows as they are, whether they fit or not.
+        """
+        read = self._read_carefully if self._careful else self._read_packed
+        return read(after, completes)
+
+    def _read_packed(self, after: Stand, completes: bool) -> Copied:
+        packing = self._applier.begin_packing(self.table.mapped)
         with self._session.reading():
             found = self._reader.read(after.place, self._limit, packing.add)
         packing.add(found.rows)
         chunk = Chunk(
-            table=self._table.mapped,
+            table=self.table.mapped,
             rows=packing.end(),
             after_key=after.bound,
-            last_key=None if found.last else found.place,
-            fresh=self._table.fresh,
+            last_key=None if found.last and completes else found.place,
+            fresh=self.table.fresh,
         )
-        return Copied(chunk, Stand(found.place, found.place), found.as_of, found.last)
+        return _copied(chunk, found, found.place)
 
-    def read_carefully(self, after: Stand) -> Copied:
-        """The next chunk with its rows as they are, whether they fit or not."""
+    def _read_carefully(self, after: Stand, completes: bool) -> Copied:
         with self._session.reading():
             found = self._reader.read(after.place, self._limit)
         bound = found.place
-        if not self._table.fresh:
-            bound = _last_holdable(self._table.mapped, found.rows) or after.bound
+        if not self.table.fresh:
+            bound = _last_holdable(self.table.mapped, found.rows) or after.bound
+        last = found.last and completes
         chunk = Chunk(
-            table=self._table.mapped,
+            table=self.table.mapped,
             rows=found.rows,
             after_key=after.bound,
-            last_key=None if found.last else bound,
-            fresh=self._table.fresh,
-            more=bound is None and not found.last,
+            last_key=None if last else bound,
+            fresh=self.table.fresh,
+            more=bound is None and not last,
         )
-        return Copied(chunk, Stand(found.place, bound), found.as_of, found.last)
+        return _copied(chunk, found, bound)
+
+
+class CopyReader:
+    """Reads the pieces of a copy of tables of one session; `table` is the one it is at.
+
+    `gets_late_key` says whether a table is without its key until its rows are there.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        applier: Applier,
+        batches: BatchReader,
+        lock_bound: float,
+        *,
+        gets_late_key: Callable[[ReplicatedTable], bool],
+        careful: bool,
+    ) -> None:
+        self.table: ReplicatedTable | None = None
+        self._session = session
+        self._applier = applier
+        self._batches = batches
+        self._lock_bound = lock_bound
+        self._gets_late_key = gets_late_key
+        self._careful = careful
+        self._position = session.position
+
+    def pieces(
+        self, tables: Sequence[ReplicatedTable], progress: dict[str, TableProgress]
+    ) -> Iterator[Piece]:
+        """What is to be applied until all these tables are live."""
+        behind: list[tuple[ChunkSource, Stand]] = []
+        for table in tables:
+            self.table = table
+            chunks = ChunkSource(
+                self._session, table, self._applier, self._lock_bound, careful=self._careful
+            )
+            progress[table.name].expected = chunks.estimated_rows()
+            late = self._gets_late_key(table)
+            start = Stand(table.place, table.place)
+            end = yield from self._read_to_end(chunks, start, late=late)
+            if late and end.place is not None:
+                behind.append((chunks, end))
+        for chunks, stand in behind:
+            self.table = chunks.table
+            yield from self._read_to_end(chunks, stand, late=False)
+
+    def _read_to_end(
+        self, chunks: ChunkSource, stand: Stand, *, late: bool
+    ) -> Generator[Piece, None, Stand]:
+        """The pieces from `stand` on, with whose last one the table goes live unless it is `late`;
+        returns where it ends.
+        """
+        while True:
+            # A table of one chunk has its key from the start.
+            copied = chunks.read(stand, completes=not late or stand.place is None)
+            yield from self._read_log(copied)
+            stand = copied.end
+            if copied.reached_end:
+                return stand
+
+    def _read_log(self, copied: Copied) -> Iterator[Piece]:
+        """The log up to the moment of a chunk, and with its last batch the chunk."""
+        assert self.table is not None
+        complete = False
+        while not complete:
+            batch = self._batches.read(self._position, copied.as_of, careful=self._careful)
+            self._position = batch.end or self._position
+            complete = batch.complete
+            yield Piece(self.table, batch, copied if complete else None)
+
+
+def _copied(chunk: Chunk, found: Found, bound: Row | None) -> Copied:
+    return Copied(chunk, Stand(found.place, bound), found.as_of, found.last)
 
 
 def _last_holdable(table: MappedTable, rows: Sequence[Row]) -> Row | None:

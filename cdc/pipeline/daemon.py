@@ -1,12 +1,12 @@
 """All sources at once: opened one after another, then a thread for each, until told to stop."""
 
-import gc
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from cdc import garbage
 from cdc.config import Config
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.inbox import Inbox
@@ -20,10 +20,6 @@ from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
 
 SHOW_SECONDS: Final = 0.5
-
-COLLECT_EVERY: Final = 200_000
-"""New containers after which Python looks for garbage cycles. A row is a container, and after
-Python's 700 of them each batch would be searched many times, in vain: a fifth of the time."""
 
 SWITCH_SECONDS: Final = 0.0005
 """How long one thread may keep Python to itself while another waits for it. Each answer of
@@ -57,7 +53,7 @@ class Daemon:
 
     def open(self) -> None:
         """Take the lock of every source and open it. Raises CdcError; then nothing is held."""
-        gc.set_threshold(COLLECT_EVERY)
+        garbage.collect_rarely()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._stop.on_ask(self._end_grace)
         try:

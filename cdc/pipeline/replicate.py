@@ -7,24 +7,23 @@ the log's end S, the log is applied up to S, and the chunk is written in the sam
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from cdc.config import ReplicationConfig
 from cdc.errors import SourceBusy, UniqueConflict, ValueDoesNotFit
 from cdc.logs import fields
-from cdc.mapping.table import MappedTable
-from cdc.pipeline.ahead import ReadAhead
-from cdc.pipeline.backlog import Backlog
+from cdc.pipeline.ahead import Ahead, ReadAhead
+from cdc.pipeline.backlog import NO_BATCH, Backlog, Batch, BatchReader
 from cdc.pipeline.constraints import SourceConstraints
-from cdc.pipeline.copying import ChunkSource, Copied, Stand
+from cdc.pipeline.copying import CopyReader, Piece
+from cdc.pipeline.late_keys import LateKeys
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
 from cdc.pipeline.references import Reference
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import quarantine, tables
-from cdc.postgres.apply import Advance, Applier, Changes, Chunk, TableChanges
+from cdc.postgres.apply import Advance, Applier, Chunk, TableChanges
 from cdc.postgres.changes import Aside
 from cdc.postgres.connection import Target
 from cdc.postgres.misfit import show_key
@@ -38,24 +37,12 @@ log = logging.getLogger(__name__)
 BOUNDARY_SECONDS: Final = 1.0
 """At most one committed boundary a second is recorded, and the one that a quiet source rests at."""
 
+PIECES_AHEAD: Final = 2
+"""Pieces of a copy that are read, or being read, while one is written: with one alone the reader
+would wait for each that takes the server longer than usual."""
+
 RETRY_ROWS: Final = 100
 """Quarantined rows that are read again in one short transaction of the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Consecutive events, `count` of them, made ready for the target. `end` is the position of the
-    last one, None without any; `complete` and `oldest_at` as of `Events`.
-    """
-
-    changes: Changes
-    end: Position | None
-    complete: bool
-    count: int
-    oldest_at: float | None
-
-
-NO_BATCH: Final = Batch((), None, complete=True, count=0, oldest_at=None)
 
 
 class Replication:
@@ -78,15 +65,18 @@ class Replication:
         self._progress = progress
         with target.lease() as conn:
             known = quarantine.read_keys(conn, name)
+            keyless = tables.without_key(conn, name)
         takes_all = settings.on_error == "quarantine"
         self._quarantine = quarantine.Quarantine(name, known, takes_all=takes_all)
         self._applier = Applier(synchronous_commit=synchronous_commit, quarantine=self._quarantine)
         self._lock_bound = settings.lock_bound_ms / 1000 / 2
-        self._backlog = Backlog(session, progress, self._lock_bound, settings.batch_events)
+        backlog = Backlog(session, progress, self._lock_bound, settings.batch_events)
+        self._batches = BatchReader(session, self._applier, backlog)
         self._ahead: ReadAhead[Batch] = ReadAhead()
-        self._keyless: set[str] = set()
-        """Tables that are being copied without their key: until the last chunk, or until an event
-        needs it. They hold nothing but the rows of chunks."""
+        self._keys = LateKeys(target, keyless)
+        self._careful: ReplicatedTable | None = None
+        """The table whose copy goes on carefully, to its end: where one row did not fit, others may
+        follow."""
         self._copies = self._copy_all()
         self._constraints = SourceConstraints(name, session.tables, target, references)
         self._completed = False
@@ -117,6 +107,7 @@ class Replication:
         """Wait for reads under way and close the file."""
         self._copies.close()
         self._ahead.close()
+        self._keys.close()
         self._session.close()
 
     @property
@@ -138,11 +129,19 @@ class Replication:
         held = [key for key in keys if self._quarantine.holds(table.name, key)]
         for at in range(0, len(held), RETRY_ROWS):
             as_of, changes = self._read_again(table, held[at : at + RETRY_ROWS])
-            self._apply(self._catch_up(as_of, careful=True), boundary=False, careful=True)
+            self._catch_up(as_of)
             prepared = self._applier.prepare([(table.mapped, changes)], careful=True)
             again = Batch(prepared, None, complete=True, count=0, oldest_at=None)
             self._apply(again, boundary=False, careful=True)
         return sum(not self._quarantine.holds(table.name, key) for key in held)
+
+    def _catch_up(self, as_of: int) -> None:
+        """Apply the log up to `as_of`."""
+        complete = False
+        while not complete:
+            batch = self._batches.read(self._session.position, as_of, careful=True)
+            self._apply(batch, boundary=False, careful=True)
+            complete = batch.complete
 
     def _read_again(self, table: ReplicatedTable, keys: Sequence[Key]) -> tuple[int, TableChanges]:
         """The rows of these keys, and where the log ended when they were read."""
@@ -167,14 +166,14 @@ class Replication:
             self._begin_tailing()
         batch = self._ahead.take()
         if batch is None or batch.end is None:  # what was read ahead may be out of date by now
-            batch = self._read_batch(self._session.position)
+            batch = self._batches.read(self._session.position)
         if batch.end is None:
             if time.monotonic() >= self._next_boundary:
                 self.settle()
             self._constraints.look_again()
             return False
         if not batch.complete:
-            self._ahead.start(partial(self._read_batch, batch.end))
+            self._ahead.start(partial(self._batches.read, batch.end))
         due = time.monotonic() >= self._next_boundary
         try:
             self._apply(batch, boundary=batch.complete and due)
@@ -198,7 +197,7 @@ class Replication:
         They are read again: of many events only the packed form was there.
         """
         self._ahead.forget()
-        batch = self._read_batch(self._session.position, up_to, careful=True)
+        batch = self._batches.read(self._session.position, up_to, careful=True)
         self._apply(batch, boundary=False, careful=True)
 
     def _untangle(self, conflict: UniqueConflict) -> None:
@@ -210,7 +209,7 @@ class Replication:
         """
         self._ahead.forget()
         for whole in (False, True):
-            batch = self._read_batch(self._session.position, clear=True, whole=whole)
+            batch = self._batches.read(self._session.position, clear=True, whole=whole)
             if batch.end is None:
                 break
             try:
@@ -230,27 +229,6 @@ class Replication:
             self._session.position.seq,
             extra=fields("tailing", source=self._name, seq=self._session.position.seq),
         )
-
-    def _read_batch(
-        self,
-        after: Position,
-        up_to: int | None = None,
-        *,
-        careful: bool = False,
-        clear: bool = False,
-        whole: bool = False,
-    ) -> Batch:
-        """The next batch behind `after`. Runs ahead, so that the other thread only has to send.
-
-        `whole`: all that the log holds.
-        """
-        found = self._backlog.read(after, up_to)
-        while whole and found.events and not found.complete:
-            found = found.joined(self._backlog.read(found.end, up_to))
-        compacted = self._session.compactor.compact(found.events)
-        changes = self._applier.prepare(compacted, careful=careful or clear, clear=clear)
-        end = found.end if found.events else None
-        return Batch(changes, end, found.complete, found.count, found.oldest_at)
 
     def _apply(
         self,
@@ -273,7 +251,7 @@ class Replication:
             epoch=session.epoch,
         )
         for table, _ in batch.changes:
-            self._build_key(table)
+            self._keys.require(table)
         with self._target.lease() as conn:
             asides = self._applier.apply(conn, advance, batch.changes, chunk, careful=careful)
         if asides:
@@ -285,86 +263,76 @@ class Replication:
         self._progress.applied(end.seq, batch.count, batch.oldest_at)
 
     def _copy_all(self) -> Generator[bool, None, None]:
-        with self._target.lease() as conn:
-            self._keyless = tables.without_key(conn, self._name)
-        for table in self._session.tables:
-            if not table.live:
-                self._progress.state = SourceState.COPYING
-                yield from self._copy(table)
+        """Copy what is not live yet; yields after each committed piece."""
+        while missing := [table for table in self._session.tables if not table.live]:
+            self._progress.state = SourceState.COPYING
+            yield from self._copy(missing if self._careful is None else [self._careful])
 
-    def _copy(self, table: ReplicatedTable) -> Generator[bool, None, None]:
-        """Copy one table from where it stands; yields after each committed chunk."""
-        chunks = ChunkSource(self._session, table, self._applier, self._lock_bound)
-        progress = self._progress.tables[table.name]
-        progress.expected = chunks.estimated_rows()
-        ahead: ReadAhead[Copied] = ReadAhead()
-        stand, careful = Stand(table.place, table.place), False
+    def _copy(self, tables: list[ReplicatedTable]) -> Generator[bool, None, None]:
+        """Copy tables from where they stand, until all are live or have to be begun again."""
+        careful = self._careful is not None
+        reader = CopyReader(
+            self._session,
+            self._applier,
+            self._batches,
+            self._lock_bound,
+            gets_late_key=self._gets_late_key,
+            careful=careful,
+        )
+        pieces = reader.pieces(tables, self._progress.tables)
+        # What is found not to fit only while it is written bears on what comes behind it.
+        ahead = Ahead(pieces, 0 if careful else PIECES_AHEAD)
+        writing: ReplicatedTable | None = None
         try:
-            while not table.live:
-                read = chunks.read_carefully if careful else chunks.read
-                try:
-                    copied = ahead.take() or read(stand)
-                    batch = self._catch_up(copied.as_of, careful=careful)
-                    if not copied.last:
-                        ahead.start(partial(read, copied.end))
-                    self._write_chunk(table, copied, batch, careful=careful)
-                except ValueDoesNotFit:
-                    if careful or not self._sets_aside():
-                        raise
-                    # Where one row does not fit, others may follow: so for the rest of the table.
-                    ahead.forget()
-                    careful = True
-                    continue
-                except UniqueConflict as conflict:
-                    ahead.forget()
-                    self._untangle(conflict)
-                    continue
-                stand = copied.end
-                progress.copied, progress.done = table.copied, table.live
+            while (piece := ahead.take()) is not None:
+                writing = piece.table
+                self._write_piece(piece, careful=careful)
+                writing = None
                 yield True
+            self._careful = None
+        except ValueDoesNotFit:
+            if careful or not self._sets_aside():
+                raise
+            self._careful = writing or reader.table
+        except UniqueConflict as conflict:
+            ahead.close()
+            self._untangle(conflict)
+        finally:
+            ahead.close()
+
+    def _write_piece(self, piece: Piece, *, careful: bool) -> None:
+        """Commit a chunk together with the events that lead up to its moment."""
+        table, copied = piece.table, piece.copied
+        if copied is None:
+            self._apply(piece.batch, boundary=False, careful=careful)
+            return
+        chunk = copied.chunk
+        if chunk.last:
+            self._keys.require(table.mapped)
+        elif chunk.after_key is None and self._gets_late_key(table):
+            self._keys.take_off(table.mapped)
+        self._apply(piece.batch, boundary=False, chunk=chunk, careful=careful)
+        table.copied += len(chunk.rows)
+        table.place = copied.end.bound  # from where another session would go on
+        table.live = chunk.last
+        progress = self._progress.tables[table.name]
+        progress.copied, progress.done = table.copied, table.live
+        if copied.reached_end and not table.live:
+            self._keys.begin(table.mapped)
+        if table.live:
             log.info(
                 "Copied table %s: %d rows.",
                 table.name,
                 table.copied,
                 extra=fields("copied", source=self._name, table=table.name, rows=table.copied),
             )
-        finally:
-            ahead.close()
 
-    def _catch_up(self, as_of: int, *, careful: bool = False) -> Batch:
-        """Apply the log up to `as_of` but for the last batch, which is returned."""
-        while True:
-            batch = self._read_batch(self._session.position, up_to=as_of, careful=careful)
-            if batch.complete:
-                return batch
-            self._apply(batch, boundary=False, careful=careful)
-
-    def _write_chunk(
-        self, table: ReplicatedTable, copied: Copied, batch: Batch, *, careful: bool
-    ) -> None:
-        """Commit a chunk together with the events that lead up to its moment."""
-        if copied.last:
-            self._build_key(table.mapped)
-        elif copied.chunk.after_key is None and table.fresh and not table.adopted:
-            self._drop_key(table.mapped)
-        self._apply(batch, boundary=False, chunk=copied.chunk, careful=careful)
-        table.copied += len(copied.chunk.rows)
-        table.place = copied.end.bound  # from where another session would go on
-        table.live = copied.last
-
-    def _drop_key(self, table: MappedTable) -> None:
-        if self._quarantine.takes_any(table) and not table.source.integer_key:
+    def _gets_late_key(self, table: ReplicatedTable) -> bool:
+        """Whether the key of a table is built behind its rows."""
+        if self._quarantine.takes_any(table.mapped) and not table.mapped.source.integer_key:
             # A key that is too long for the index has to be found while its row is at hand.
-            return
-        with self._target.lease() as conn:
-            if tables.drop_key(conn, table):
-                self._keyless.add(table.source.name)
-
-    def _build_key(self, table: MappedTable) -> None:
-        if table.source.name in self._keyless:
-            with self._target.lease() as conn:
-                tables.add_key(conn, table)
-            self._keyless.remove(table.source.name)
+            return False
+        return table.fresh and not table.adopted
 
 
 def _report(source: str, asides: Sequence[Aside]) -> None:

@@ -94,6 +94,11 @@ class Target:
         self._leased: set[Connection] = set()
         self._closed = False
 
+    @property
+    def many(self) -> bool:
+        """Whether there may be more than one connection."""
+        return self._max_connections > 1
+
     @contextmanager
     def lease(self) -> Iterator[Connection]:
         """A connection in autocommit mode, for the length of the block.

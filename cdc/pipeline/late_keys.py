@@ -1,0 +1,55 @@
+"""Primary keys that are built behind the rows of a first copy, beside the copies that follow.
+
+To build the index once costs a third less than to keep it up row by row, and while the server is
+busy with it, the next table is read and sent.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from cdc.mapping.table import MappedTable
+from cdc.postgres import tables
+from cdc.postgres.connection import Target
+
+
+class LateKeys:
+    """The keys that the target tables of one source are without. For one thread.
+
+    `missing` names their tables in SQLite. Such a table holds nothing but the rows of chunks.
+    """
+
+    def __init__(self, target: Target, missing: set[str]) -> None:
+        self._target = target
+        self._missing = missing
+        self._builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cdc-key")
+        self._building: dict[str, Future[None]] = {}
+
+    def take_off(self, table: MappedTable) -> None:
+        """Take the key off a target table, where that is empty."""
+        with self._target.lease() as conn:
+            if tables.drop_key(conn, table):
+                self._missing.add(table.source.name)
+
+    def begin(self, table: MappedTable) -> None:
+        """Begin to build a missing key, on a connection of its own, where there may be a second."""
+        name = table.source.name
+        if name in self._missing and name not in self._building and self._target.many:
+            self._building[name] = self._builder.submit(self._build, table)
+
+    def require(self, table: MappedTable) -> None:
+        """Return when the table has its key. Raises what building it raised."""
+        name = table.source.name
+        if name in self._missing:
+            building = self._building.pop(name, None)
+            if building is None:
+                self._build(table)
+            else:
+                building.result()
+            self._missing.remove(name)
+
+    def close(self) -> None:
+        """Wait for a key under way; what was not required by now the next start sees to."""
+        self._builder.shutdown(wait=True, cancel_futures=True)
+
+    def _build(self, table: MappedTable) -> None:
+        with self._target.lease() as conn:
+            tables.add_key(conn, table)
