@@ -67,6 +67,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
         "message": problem.text,
         **_remedy(problem.remedies[0] if problem.remedies else Remedy("")),
         "otherwise": [_remedy(each) for each in problem.remedies[1:]],
+        "keys": [key(each) for each in problem.keys],
         "set_aside": problem.set_aside,
     }
 

@@ -11,8 +11,9 @@ from cdc.constraints import Index
 from cdc.mapping.extras import AskedIndex
 from cdc.plan.fit import Change, Tally
 from cdc.plan.plan import ColumnPlan, Plan, Problem, SourcePlan, TablePlan
+from cdc.schema import Key
 from cdc.sqlite.blindspots import ends_statements
-from cdc.sqlite.orphans import Orphans
+from cdc.sqlite.search import FoundRows
 
 _HEADERS: Final = ("column", "in SQLite", "in PostgreSQL", "what is there")
 _KINDS: Final = {"view": "a view", "virtual": "a virtual table", "shadow": "its shadow table"}
@@ -86,6 +87,9 @@ def _print_columns(columns: Iterable[ColumnPlan]) -> None:
 
 def _print_constraints(plan: TablePlan) -> None:
     """What of the table's schema crosses, and what does not."""
+    if plan.by_hand:
+        _line("    Made by hand: its indexes and constraints are as they are there.")
+        return
     if plan.design.indexes:
         made = {index.source for index in plan.design.indexes}
         names = [_index(each) for each in plan.source.constraints.indexes if each.name in made]
@@ -120,14 +124,17 @@ def _asked(index: AskedIndex) -> str:
     return f"unique {name}" if index.unique else name
 
 
-def _print_orphans(key: str, orphans: Orphans) -> None:
+def _print_orphans(key: str, orphans: FoundRows) -> None:
     rows = "row refers" if orphans.count == 1 else "rows refer"
-    examples = "; ".join(", ".join(map(shown_value, each)) for each in orphans.examples)
     _line(
-        f"    ! {key}: {orphans.count:,} {rows} to nothing, such as key {examples}. They are copied"
-        " as they are, and the foreign key is not validated until they are mended.",
+        f"    ! {key}: {orphans.count:,} {rows} to nothing, {_such_as(orphans.examples)}."
+        " They are copied as they are, and the foreign key is not validated until they are mended.",
         style="yellow",
     )
+
+
+def _such_as(keys: Iterable[Key]) -> str:
+    return "such as key " + "; ".join(", ".join(map(shown_value, each)) for each in keys)
 
 
 def _target(column: ColumnPlan) -> Text:
@@ -178,6 +185,8 @@ def _print_problem(problem: Problem) -> None:
     for example in problem.examples:
         key = ", ".join(map(shown_value, example.key))
         _line(f"        key {key}: {shown_value(example.value)}: {example.reason}")
+    if problem.keys:
+        _line(f"        {_such_as(problem.keys)}")
     for remedy in problem.remedies:
         _line(f"      → {remedy.text}")
         for line in remedy.lines:

@@ -13,6 +13,7 @@ from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.references import check, references_of
 from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
+from cdc.plan.checks import broken_checks
 from cdc.plan.entry import toml_key
 from cdc.plan.names import changed_names, note_index_names
 from cdc.plan.plan import Problem, Remedy, SourcePlan, TablePlan
@@ -206,11 +207,21 @@ class _SourcePlanning:
             lock_bound_seconds=self._lock_bound,
             advance=self._watch(self._source.name, table.name),
         )
-        plan = TablePlan(table, mapped, found, design(mapped, table.constraints), kept=kept)
-        takes_all = self._config.replication.on_error == "quarantine"
         wanted = table_config(self._source, table)
+        by_hand = wanted is not None and wanted.existing
+        design_ = design(mapped, table.constraints)
+        plan = TablePlan(table, mapped, found, design_, kept=kept, by_hand=by_hand)
+        takes_all = self._config.replication.on_error == "quarantine"
         plan.problems += advice.of_table(plan, wanted, takes_all=takes_all)
-        plan.problems += self._known.problems(plan, wanted)
+        advance = self._watch(self._source.name, f"{table.name}, checks")
+        plan.problems += broken_checks(
+            file,
+            plan,
+            lock_bound_seconds=self._lock_bound,
+            takes_all=takes_all,
+            advance=lambda seen: advance(seen, None),
+        )
+        plan.problems += self._known.problems(plan)
         chosen = None if wanted is None else wanted.name
         plan.notes += changed_names(plan, wishes_of(self._source, table), chosen)
         self._plan.tables.append(plan)

@@ -10,7 +10,7 @@ from cdc.plan.relations import ForeignKeyPlan
 from cdc.plan.survey import TableSurvey
 from cdc.postgres.ddl import TableDesign
 from cdc.postgres.script import statements
-from cdc.schema import Column
+from cdc.schema import Column, Key
 from cdc.sqlite.constraints import Trigger
 from cdc.sqlite.introspect import SourceTable
 
@@ -31,7 +31,7 @@ class Problem:
     remedies, of which the first loses nothing.
 
     `set_aside` says that it would not stop, but put the rows into quarantine. `examples` are the
-    first values that it is about.
+    first values that it is about; `keys` those of the first rows, where it is about whole rows.
     """
 
     text: str
@@ -39,6 +39,7 @@ class Problem:
     table: str | None = None
     column: str | None = None
     examples: tuple[Example, ...] = ()
+    keys: tuple[Key, ...] = ()
     set_aside: bool = False
 
 
@@ -56,8 +57,9 @@ class ColumnPlan:
 @dataclass(slots=True)
 class TablePlan:
     """One captured table. `kept` says that its target is there already, and stays as it is;
-    `design` is the DDL of a new one, with what of the source it cannot say. `notes` are sentences
-    about what is good to know and stops nothing.
+    `by_hand` that the configuration wants one there that cdc did not make. `design` is the DDL of a
+    new one, with what of the source it cannot say. `notes` are sentences about what is good to know
+    and stops nothing.
     """
 
     source: SourceTable
@@ -65,6 +67,7 @@ class TablePlan:
     survey: TableSurvey
     design: TableDesign
     kept: bool = False
+    by_hand: bool = False
     foreign_keys: list[ForeignKeyPlan] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -127,8 +130,8 @@ class Plan:
     unasked: str
 
     def statements(self) -> list[str]:
-        """The DDL of all targets, in an order that loads into an empty database."""
-        tables = [table for source in self.sources for table in source.tables]
+        """The DDL of all targets that cdc makes, in an order that loads into an empty database."""
+        tables = [t for source in self.sources for t in source.tables if not t.by_hand]
         keys = [key.design for table in tables for key in table.foreign_keys]
         return statements([table.design for table in tables], list(filter(None, keys)))
 

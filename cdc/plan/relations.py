@@ -10,7 +10,8 @@ from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key
 from cdc.postgres.references import configured
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
-from cdc.sqlite.orphans import Orphans, find_orphans
+from cdc.sqlite.orphans import find_orphans
+from cdc.sqlite.search import FoundRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ForeignKeyPlan:
     referred: tuple[str, ...]
     design: ForeignKeyDesign | None
     reason: str
-    orphans: Orphans | None
+    orphans: FoundRows | None
 
     def __str__(self) -> str:
         to = f" ({', '.join(self.referred)})" if self.referred else ""

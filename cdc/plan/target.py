@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from cdc.config import Config, SourceConfig, TableConfig
+from cdc.config import Config, SourceConfig
 from cdc.plan.plan import Problem, Remedy, TablePlan
 from cdc.postgres import state
 from cdc.postgres.adoption import FoundColumn, differences, found_columns
@@ -41,11 +41,11 @@ class KnownTarget:
     columns: Mapping[Name, Mapping[str, FoundColumn]] = field(default_factory=dict)
     filled: frozenset[Name] = frozenset()
 
-    def problems(self, plan: TablePlan, config: TableConfig | None) -> Iterator[Problem]:
+    def problems(self, plan: TablePlan) -> Iterator[Problem]:
         """What of the target is in the way of a table, or is not as the table needs it."""
         mapped = plan.mapped
         name = (mapped.schema, mapped.name)
-        if config is not None and config.existing:
+        if plan.by_hand:
             if self.asked:
                 yield from self._of_hand_made(plan, name)
         elif name in self.relations and not self._is_ours(name):

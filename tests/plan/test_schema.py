@@ -2,6 +2,8 @@
 
 import pytest
 
+from cdc.errors import CdcError
+
 LIBRARY = """
 CREATE TABLE author (id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE UNIQUE);
 CREATE TABLE book (
@@ -172,3 +174,43 @@ def test_trigger_that_may_hide_changes_is_named(site):
     told = {trigger["name"]: trigger["may_hide_changes"] for trigger in source["triggers"]}
     assert told == {"quiet": True, "loud": False}
     assert site.cdc("plan").out.count("It can end a statement") == 1
+
+
+CHECKED = """
+CREATE TABLE t (
+    id INTEGER PRIMARY KEY, price REAL CHECK (price > 0), low REAL, high REAL,
+    CONSTRAINT sane CHECK (low IS NULL OR high IS NULL OR low <= high)
+);
+INSERT INTO t VALUES (1, 0.5, 1, 2), (2, NULL, NULL, 2);
+PRAGMA ignore_check_constraints = ON;
+INSERT INTO t VALUES (3, -1, 2, 1), (4, -2, 1, 2);
+"""
+
+
+def test_rows_that_break_a_check(site):
+    """SQLite was told not to look when they were written; the run would stop at them."""
+    site.sqlite(CHECKED)
+    site.configure()
+    price, sane = site.plan().problems
+    assert "2 rows break CHECK (price > 0)" in price.text
+    assert price.keys == ((3,), (4,))
+    assert "1 row breaks CHECK (low IS NULL OR" in sane.text
+    assert "such as key 3; 4" in site.cdc("plan").out
+    with pytest.raises(CdcError, match="violates check constraint"):
+        site.catch_up()
+    site.configure(on_error="quarantine")
+    plan = site.plan()
+    assert (plan.problems, len(plan.set_aside)) == ([], 2)
+    site.catch_up()
+    assert site.postgres("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+
+
+def test_checks_of_a_table_made_by_hand_are_its_own(site):
+    """Neither looked for in SQLite's rows, nor in the DDL."""
+    site.sqlite(CHECKED)
+    site.postgres("CREATE TABLE t (id bigint PRIMARY KEY, price float8, low float8, high float8)")
+    site.configure(more="[sources.tables.t]\nexisting = true")
+    plan = site.plan()
+    assert (plan.problems, plan.statements()) == ([], [])
+    site.catch_up()
+    site.assert_equal()
