@@ -17,6 +17,8 @@
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
         ├── TargetRefused        it answered no; trying again will not help
+        │   ├── GateMoved        the gate is not as it was, or as it has to be
+        │   ├── GateHeld         transactions that write kept the gate as it is for too long
         │   └── UniqueConflict   two rows share values that a unique index keeps apart
         ├── PositionMoved        somebody else advanced the position meanwhile
         └── ValueDoesNotFit      a value has no faithful form in its target column
@@ -117,6 +119,14 @@ class TargetRefused(TargetError):
 
 class PositionMoved(TargetError):
     """The position in the target is not the one that a batch started from: read it again."""
+
+
+class GateMoved(TargetRefused):
+    """The gate was turned meanwhile, or stands as it was to be turned: look who is master now."""
+
+
+class GateHeld(TargetRefused):
+    """Open transactions that have written kept the gate from being turned in time."""
 
 
 class UniqueConflict(TargetRefused):

@@ -32,6 +32,7 @@ from cdc.postgres.adoption import refuse_differences
 from cdc.postgres.connection import Connection
 from cdc.postgres.identifiers import target_identifiers
 from cdc.postgres.mending import can_mend, empty_table, mend_table
+from cdc.postgres.queue import follow
 from cdc.postgres.stopped import record_stopped, stopped_tables
 from cdc.postgres.translate import translated
 from cdc.schema import Row, Table
@@ -125,6 +126,7 @@ class TablePreparation:
             for name in known.keys() - {each.name for each in captured} - stops.errors.keys():
                 self._part_from(name, known, captured, stops)
             record_stopped(self._conn, self._source.name, stops.reasons)
+            follow(self._conn, self._source.name, [table.mapped for table in prepared])
         return prepared
 
     def _part_from(

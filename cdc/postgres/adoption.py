@@ -1,6 +1,7 @@
 """Target tables that were made by hand: compared with the mapping, and taken as they are.
 
-Nothing of such a table is altered but that it gets the guard, and it is never dropped.
+Nothing of such a table is altered but that it gets the guard, and the queue's triggers as every
+target does; it is never dropped.
 """
 
 from collections.abc import Iterator, Mapping

@@ -18,13 +18,14 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
     3: "postgres/step_3.sql",
     4: "postgres/step_4.sql",
     5: "postgres/step_5.sql",
+    6: "postgres/step_6.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 
@@ -179,6 +180,9 @@ def forget_source(conn: Connection, name: str) -> None:
         conn.execute("DELETE FROM cdc.hold_back WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.pruned WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.baseline_wanted WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.queue WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.reverse WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.reverse_quarantine WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 
 
@@ -287,4 +291,5 @@ def _migrate(conn: Connection, version: int) -> None:
     for step in range(version + 1, VERSION + 1):
         conn.execute(load_sql(STEPS[step]).encode())
     conn.execute(load_sql("postgres/guard.sql").encode())
+    conn.execute(load_sql("postgres/queue.sql").encode())
     conn.execute("UPDATE cdc.target SET version = %s", (VERSION,))

@@ -10,10 +10,13 @@ from typing import Final
 
 import psycopg
 
-from cdc.errors import PositionMoved, TargetError, TargetRefused, TargetUnavailable
+from cdc.errors import GateMoved, PositionMoved, TargetError, TargetRefused, TargetUnavailable
 
 POSITION_MOVED: Final = "CD001"
 """Raised by `cdc.enter()`; the class CD is not one of PostgreSQL's."""
+
+GATE_MOVED: Final = "CD002"
+"""Raised by `cdc.enter()` and `cdc.turn_gate()`."""
 
 # By SQLSTATE or its first two characters: what may well succeed when it is tried again.
 _PASSING: Final = frozenset(
@@ -81,6 +84,8 @@ def translate(exc: psycopg.Error, action: str) -> TargetError:
     text, state = reason(exc), exc.sqlstate
     if state == POSITION_MOVED:
         return PositionMoved(f"could not {action}: {text}")
+    if state == GATE_MOVED:
+        return GateMoved(f"could not {action}: {text}")
     hint = exc.diag.message_hint or _HINTS.get(state or "", "")
     message = f"could not {action}: {text}"
     if _is_passing(exc):

@@ -72,8 +72,10 @@ def test_a_fitting_table_is_filled_and_otherwise_left_alone(desk: Site) -> None:
     assert desk.postgres("SELECT count(*) FROM trades WHERE created_at IS NULL") == [(0,)]
     indexes = desk.postgres("SELECT indexname FROM pg_indexes WHERE tablename = 'trades'")
     assert indexes == [("own_name",)]
-    triggers = desk.postgres("SELECT tgname FROM pg_trigger WHERE tgrelid = 'trades'::regclass")
-    assert triggers == [("_cdc_guard",)]
+    triggers = desk.postgres(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'trades'::regclass ORDER BY tgname"
+    )
+    assert triggers == [("_cdc_guard",), ("_cdc_queue",), ("_cdc_queue_all",)]
 
 
 def test_every_difference_is_in_one_error(desk: Site) -> None:

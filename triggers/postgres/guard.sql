@@ -100,3 +100,41 @@ BEGIN
     END IF;
 END
 $$;
+
+-- Opens or closes the gate, and returns its new epoch. It first waits, as long as lock_timeout allows,
+-- for every transaction that has written under the old state; whoever writes next sees the new one.
+-- READ COMMITTED is needed here, too.
+CREATE OR REPLACE FUNCTION cdc.turn_gate(to_open boolean, from_epoch bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    gate cdc.gate;
+BEGIN
+    PERFORM pg_advisory_xact_lock(cdc.gate_lock());
+    SELECT g.* INTO gate FROM cdc.gate g;
+    IF gate.epoch IS DISTINCT FROM from_epoch OR gate.open IS NOT DISTINCT FROM to_open THEN
+        RAISE EXCEPTION USING ERRCODE = 'CD002',
+            MESSAGE = format('the gate is %s, at epoch %s, not %s at %s',
+                             CASE WHEN gate.open THEN 'open' ELSE 'closed' END, gate.epoch,
+                             CASE WHEN to_open THEN 'closed' ELSE 'open' END, from_epoch);
+    END IF;
+    UPDATE cdc.gate g SET open = to_open, epoch = g.epoch + 1;
+    RETURN gate.epoch + 1;
+END
+$$;
+
+-- Who holds the gate as it is: the transactions that turning it waits for, the oldest first. Without
+-- pg_read_all_stats only the pid is known of other roles' sessions.
+CREATE OR REPLACE FUNCTION cdc.gate_holders()
+    RETURNS TABLE (pid integer, role name, application text, state text, seconds float8)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.pid, a.usename, a.application_name, a.state,
+           extract(epoch FROM clock_timestamp() - a.xact_start)
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ShareLock' AND l.objsubid = 1
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = cdc.gate_lock()
+    ORDER BY a.xact_start
+$$;
