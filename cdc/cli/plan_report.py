@@ -146,9 +146,13 @@ def _target(column: ColumnPlan) -> Text:
     found = column.found
     if found.misfits.count:
         return Text(f"{words} ✗ {found.misfits.count:,}", style="red")
-    if changed := found.altered.count + found.settled.count:
+    if changed := _changed(column):
         return Text(f"{words} ≈ {changed:,}", style="yellow")
     return Text(words)
+
+
+def _changed(column: ColumnPlan) -> int:
+    return column.found.altered.count + column.found.settled.count
 
 
 def _print_changes(column: ColumnPlan) -> None:
@@ -159,7 +163,8 @@ def _print_changes(column: ColumnPlan) -> None:
     if found.altered.count:
         how = _ALTERED[column.target.type.options.instead]
         values = number(found.altered.count, "value")
-        _line(f"    ≈ {values} of {name} {how}, as configured:", style="yellow")
+        verb = "is" if found.altered.count == 1 else "are"
+        _line(f"    ≈ {values} of {name} {verb} {how}, as configured:", style="yellow")
     _print_examples(found.altered)
     if found.settled.count:
         times = number(found.settled.count, "local time")
@@ -231,10 +236,10 @@ def _print_verdict(plan: Plan) -> None:
             style="bold yellow",
         )
     else:
-        _line(
-            f"All fits: {number(tables, 'table')}, {number(rows, 'row')}. Next: cdc run",
-            style="bold green",
-        )
+        words = f"All fits: {number(tables, 'table')}, {number(rows, 'row')}"
+        if changed := sum(map(_changed, plan.columns())):
+            words += f"; for {number(changed, 'value')} another is stored, as configured (≈)"
+        _line(f"{words}. Next: cdc run", style="bold green")
 
 
 def _line(words: str, style: str = "") -> None:

@@ -26,6 +26,20 @@ def new_york(moment: datetime) -> datetime:
     return standard + _HOUR if begins <= standard < ends else standard
 
 
+def repeated_hour(before: datetime) -> datetime:
+    """When the hour last began that the clocks of New York show twice, going by its first pass.
+
+    >>> start = repeated_hour(datetime(2026, 3, 1, tzinfo=UTC))
+    >>> start.isoformat(), second(start), second(start + _HOUR)
+    ('2025-11-02T05:00:00+00:00', '2025-11-02T01:00:00', '2025-11-02T01:00:00')
+    """
+    starts = (
+        (_sunday(year, month=11, nth=1) - _EASTERN_STANDARD).replace(tzinfo=UTC)
+        for year in (before.year, before.year - 1)
+    )
+    return next(start for start in starts if start < before)
+
+
 def _sunday(year: int, *, month: int, nth: int) -> datetime:
     first = datetime(year, month, 1)  # noqa: DTZ001 (naive by purpose: a wall clock)
     return first + timedelta(days=(6 - first.weekday()) % 7 + 7 * (nth - 1))

@@ -82,11 +82,15 @@ def _write_trades(page: _Page) -> None:
     page.connection.execute(ddl.load("trades"))
     moments = page.moments(TRADES + TRADES // ORDERS_BETWEEN_ERRORS)
     last_minutes = sorted(page.rng.uniform(60.0, 1_500.0) for _ in range(ACTIVE_TRADES))
+    moments[0] = clock.repeated_hour(page.now - timedelta(days=DAYS)) + timedelta(minutes=10)
     moments[-ACTIVE_TRADES:] = [page.now - timedelta(seconds=age) for age in last_minutes[::-1]]
     first_open = len(moments) - ACTIVE_TRADES
     for number, moment in enumerate(moments, start=1):
         if number == TRADES_BEFORE_TICKETS + 1:
             page.connection.execute(ddl.load("ticket_id"))
+        if number == 1:
+            _write_night_trade(page, moment)
+            continue
         trade = _place(page, moment, with_ticket=number > TRADES_BEFORE_TICKETS)
         if number % ORDERS_BETWEEN_ERRORS == 0:
             trades.fail(page.connection, trade)
@@ -97,8 +101,28 @@ def _write_trades(page: _Page) -> None:
             _end(page, trade, moment + timedelta(seconds=page.rng.uniform(30.0, 1_800.0)))
 
 
-def _place(page: _Page, moment: datetime, *, with_ticket: bool) -> trades.Trade:
-    order = trades.new_order(page.rng, moment, page.price())
+def _write_night_trade(page: _Page, moment: datetime) -> None:
+    """A trade that had everything: an average price with many digits, a momentum of '0', and a
+    close in the hour that the clocks show twice.
+    """
+    contract = market.Contract(117_750, clock.new_york(moment).replace(minute=0, second=0))
+    trade = _place(
+        page,
+        moment,
+        with_ticket=False,
+        buy_price=(0.37 + 0.37 + 0.38) / 3,
+        momentum="0",
+        strike=contract.strike_text,
+        ticker=contract.ticker,
+        contract=contract.label,
+    )
+    trades.confirm(page.connection, trade)
+    trades.begin_close(page.connection, trade, "manual")
+    trades.close(page.connection, trade, moment + timedelta(minutes=20), page.price())
+
+
+def _place(page: _Page, moment: datetime, *, with_ticket: bool, **known: object) -> trades.Trade:
+    order = trades.new_order(page.rng, moment, page.price()) | known
     if not with_ticket:
         del order["ticket_id"]
     trades.place(page.connection, order)

@@ -67,7 +67,7 @@ def new_order(rng: Random, moment: datetime, price: float) -> Order:
         "time": time,
         "strike": contract.strike_text,
         "side": side,
-        "buy_price": round(chance, 2),
+        "buy_price": _average_price(rng, round(chance, 2)),
         "position": rng.choice((1, 2, 5, 10, 25)),
         "status": "pending",
         "contract": contract.label,
@@ -82,6 +82,11 @@ def new_order(rng: Random, moment: datetime, price: float) -> Order:
         "entry_method": rng.choice(("manual", "auto")),
         "ticket_id": f"TICKET-{rng.getrandbits(44):011x}-{int(moment.timestamp() * 1000)}",
     }
+
+
+def _average_price(rng: Random, price: float) -> float:
+    """What was paid for one: an order executed in three parts has an average that nobody rounds."""
+    return (2 * price + price + 0.01) / 3 if rng.random() < 0.1 else price
 
 
 def _momentum(rng: Random) -> float | str:

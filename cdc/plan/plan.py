@@ -135,6 +135,12 @@ class Plan:
         keys = [key.design for table in tables for key in table.foreign_keys]
         return statements([table.design for table in tables], list(filter(None, keys)))
 
+    def columns(self) -> Iterator[ColumnPlan]:
+        """Every column of every table."""
+        for source in self.sources:
+            for table in source.tables:
+                yield from table.columns()
+
     @property
     def problems(self) -> list[Problem]:
         """What would be refused."""

@@ -90,10 +90,10 @@ def test_report_shows_them(prices):
     prices.configure(more=CHOSEN)
     report = prices.cdc("plan").out
     assert "numeric(10,4) ≈ 2" in report
-    assert "≈ 2 values of price rounded, as configured:" in report
+    assert "≈ 2 values of price are rounded, as configured:" in report
     assert "key 2: 0.12345 becomes 0.1235" in report
     assert "key 2: '2025-11-02T01:30:00' becomes 2025-11-02 06:30:00+00:00" in report
-    assert "All fits" in report
+    assert "All fits: 1 table, 4 rows; for 5 values another is stored" in report
 
 
 def remedies(problem):
