@@ -106,6 +106,19 @@ def logs(directory: Path, source: str) -> list[str]:
         raise unusable(directory / source, error) from error
 
 
+def set_aside(directory: Path, source: str, name: str) -> Path | None:
+    """Move all chains of a source to the directory `name` beside it; where they are now, if any."""
+    old, new = directory / source, directory / name
+    try:
+        if not old.exists():
+            return None
+        old.rename(new)
+        _flush_directory(directory)
+    except OSError as error:
+        raise unusable(old, error) from error
+    return new
+
+
 def _make_directory(directory: Path) -> None:
     missing = [each for each in (directory, *directory.parents) if not each.exists()]
     for each in reversed(missing):

@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "events",
     "history",
     "quarantine",
+    "archive",
     "demo",
 )
 """In the order of the help. Each is a module beside this one that holds a function of its name, or

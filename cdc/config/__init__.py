@@ -1,5 +1,6 @@
 """The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
 
+from cdc.config.archive import ArchiveConfig
 from cdc.config.load import load, locate
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.settings import (
@@ -15,6 +16,7 @@ from cdc.config.settings import (
 
 __all__ = [
     "EMBEDDED",
+    "ArchiveConfig",
     "ColumnConfig",
     "Config",
     "CutoverConfig",

@@ -51,6 +51,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         sources=sources,
         foreign_keys=document.foreign_keys,
         replication=document.replication,
+        archive=document.archive,
         cutover=document.cutover,
     )
     _check_table_names(config, place)

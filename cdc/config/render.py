@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from cdc.config.archive import ArchiveConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.settings import (
     ColumnConfig,
@@ -36,12 +37,16 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
     stand in the file, and this DSN. Raises ConfigError for a path that TOML cannot hold.
 
     >>> text = render([("trades", "rec_io/trades.db")], "embedded")
-    >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name", "path"))))
-    [postgres] [[sources]] name = "trades" path = "rec_io/trades.db" [replication] [cutover]
+    >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name"))))
+    [postgres] [[sources]] name = "trades" [replication] [archive] [cutover]
     """
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
-    parts += [_section("[replication]", ReplicationConfig), _section("[cutover]", CutoverConfig)]
+    parts += [
+        _section("[replication]", ReplicationConfig),
+        _section("[archive]", ArchiveConfig),
+        _section("[cutover]", CutoverConfig),
+    ]
     return "\n".join(parts)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
+from cdc.config.archive import ArchiveConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
@@ -259,7 +260,7 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     name: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9_.-]{1,63}\Z",
+            pattern=r"^(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,63}\Z",
             description="What the source is called in commands, logs and the target's state. "
             "Unique, and not to be changed later: the position is kept under it.",
             extra={"allowed": "1 to 63 of the characters A-Z a-z 0-9 _ . -"},
@@ -391,6 +392,7 @@ class Document(Section, frozen=True, kw_only=True):
         Meta(description="Foreign keys between tables of different files."),
     ] = ()
     replication: ReplicationConfig = ReplicationConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     cutover: CutoverConfig = CutoverConfig()
 
 
@@ -406,6 +408,11 @@ class Config(Document, frozen=True, kw_only=True):
                 return source
         names = ", ".join(source.name for source in self.sources)
         raise ConfigError(f'{self.path}: there is no source "{name}". There are: {names}.')
+
+    @property
+    def archive_directory(self) -> Path:
+        """Where the event store is, absolute."""
+        return (self.path.parent / self.archive.directory).resolve()
 
     def target_schema(self, source: SourceConfig) -> str:
         """The schema that this source's tables go to."""

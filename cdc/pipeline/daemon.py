@@ -8,6 +8,7 @@ from typing import Final
 
 from cdc import garbage
 from cdc.config import Config
+from cdc.pipeline.archiver import Archiver
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.inbox import Inbox
 from cdc.pipeline.progress import SourceProgress
@@ -43,6 +44,7 @@ class Daemon:
         self._stop = stop
         self._locks: list[SourceLock] = []
         self._workers: list[SourceWorker] = []
+        self._archivers: list[Archiver] = []
         self._watch = Watch()
         self._timers: list[threading.Timer] = []
 
@@ -64,6 +66,9 @@ class Daemon:
                 self._stop.on_ask(bell.ring)
                 worker = SourceWorker(self._config, source, self._target, self._stop, bell)
                 self._workers.append(worker)
+                self._archivers.append(
+                    Archiver(self._config, source, self._target, self._stop, worker.progress)
+                )
                 worker.open()
                 self._watch.add(source.path, bell.ring)
         except BaseException:
@@ -85,11 +90,15 @@ class Daemon:
             )
             for worker in self._workers
         ]
+        archiving = [
+            threading.Thread(target=archiver.run, name=f"cdc-archive-{archiver.source.name}")
+            for archiver in ([] if until_caught_up else self._archivers)
+        ]
         housekeeping = Housekeeping(self._config, self._target)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         self._watch.start()
         try:
-            for thread in threads:
+            for thread in (*threads, *archiving):
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
@@ -98,9 +107,11 @@ class Daemon:
                     if not self._stop.asked:
                         inbox.look()
                     thread.join(SHOW_SECONDS)
+            if until_caught_up:
+                self._finish_archives()
         finally:
             self._stop.ask()
-            for thread in threads:
+            for thread in (*threads, *archiving):
                 if thread.ident is not None:
                     thread.join()
             show()
@@ -108,6 +119,11 @@ class Daemon:
         for progress in self.progress:
             if progress.error is not None:
                 raise progress.error
+
+    def _finish_archives(self) -> None:
+        for archiver in self._archivers:
+            if not self._stop.asked:
+                archiver.finish()
 
     def close(self) -> None:
         """Let go of everything; harmless when that is done already."""

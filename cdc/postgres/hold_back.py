@@ -4,7 +4,11 @@ Whoever asks for events and whoever prunes take turns, by a lock of the table: s
 each event whether it was asked for before it was given up.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
+
+from psycopg.rows import class_row
 
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
@@ -14,6 +18,28 @@ SINCE_VERSION: Final = 5
 
 # It does not conflict with itself being read, and ends with the transaction.
 _TURN: Final = "LOCK TABLE cdc.hold_back IN SHARE ROW EXCLUSIVE MODE"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """`owner` needs the events behind `seq`."""
+
+    owner: str
+    seq: int
+    expires_at: datetime
+
+
+def holds(conn: Connection, source: str) -> list[Hold]:
+    """Who needs events of a source, lowest seq first."""
+    with (
+        translated(f"read what holds {source!r} back"),
+        conn.cursor(row_factory=class_row(Hold)) as cur,
+    ):
+        return cur.execute(
+            "SELECT owner, seq, expires_at FROM cdc.hold_back WHERE source = %s"
+            " AND expires_at > clock_timestamp() ORDER BY seq, owner",
+            (source,),
+        ).fetchall()
 
 
 def keep_from(conn: Connection, source: str, owner: str, seq: int, *, seconds: float) -> bool:

@@ -61,8 +61,12 @@ def add(file: SourceFile, table: Table, ancestors: tuple[Ancestor, ...] = ()) ->
 
 def read(file: SourceFile) -> dict[int, Table]:
     """Every layout of the log, by id."""
-    rows = file.query("SELECT id, definition FROM _cdc_layout")
-    return {layout: load(definition) for layout, definition in rows}
+    return {layout: load(text) for layout, text in read_definitions(file).items()}
+
+
+def read_definitions(file: SourceFile) -> dict[int, str]:
+    """The same, as the text that `load` reads."""
+    return dict(file.query("SELECT id, definition FROM _cdc_layout"))
 
 
 def read_ancestors(file: SourceFile, layout: int) -> tuple[Ancestor, ...]:

@@ -147,6 +147,11 @@ OPTIONS = {
     ("quarantine", "show"): ("ID", "--config", "--json"),
     ("quarantine", "retry"): ("ID", "--source", "--table", "--all", "--wait", "Exit code"),
     ("quarantine", "drop"): ("ID", "--source", "--table", "--all", "--json"),
+    ("archive",): ("status", "verify", "baseline", "restart"),
+    ("archive", "status"): ("--config", "--json", "Exit code"),
+    ("archive", "verify"): ("--config", "--source", "--json", "Exit code"),
+    ("archive", "baseline"): ("--config", "--source", "--table", "--json"),
+    ("archive", "restart"): ("--config", "--source", "--json"),
     ("demo",): ("--directory", "--seconds", "--pace"),
 }
 

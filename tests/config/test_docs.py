@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from cdc.config import (
+    ArchiveConfig,
     ColumnConfig,
     CutoverConfig,
     ForeignKeyConfig,
@@ -33,6 +34,7 @@ SECTIONS = {
     "[sources.tables.TABLE.added.COLUMN]": AddedConfig,
     "[[foreign_keys]]": ForeignKeyConfig,
     "[replication]": ReplicationConfig,
+    "[archive]": ArchiveConfig,
     "[cutover]": CutoverConfig,
 }
 

@@ -14,7 +14,7 @@ WRONG = {
         SOURCE + "[replicaton]",
         (
             'knows no key "replicaton". Did you mean "replication"? '
-            "Allowed are: postgres, sources, foreign_keys, replication, cutover."
+            "Allowed are: postgres, sources, foreign_keys, replication, archive, cutover."
         ),
     ),
     "unknown key": (

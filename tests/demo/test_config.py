@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from cdc.config import Config, CutoverConfig, PostgresConfig, ReplicationConfig, load
+from cdc.config import ArchiveConfig, Config, CutoverConfig, PostgresConfig, ReplicationConfig, load
 from cdc.demo import files
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
@@ -27,8 +27,9 @@ def test_every_setting_shows_its_default():
     config = demo_config()
     assert config.postgres == PostgresConfig()
     assert config.replication == ReplicationConfig()
+    assert config.archive == ArchiveConfig()
     assert config.cutover == CutoverConfig()
-    for section in (config.postgres, config.replication, config.cutover):
+    for section in (config.postgres, config.replication, config.archive, config.cutover):
         for key in section.__struct_fields__:
             assert re.search(rf"^#.*\n{key} = ", CONFIG.read_text(encoding="utf-8"), re.MULTILINE)
 

@@ -1,0 +1,255 @@
+"""What is applied is archived, what is archived is pruned, and nothing else is."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from cdc.pipeline.archiving import SourceArchive
+from cdc.pipeline.stop import Stop
+from cdc.postgres import archived, hold_back
+from cdc.sqlite import pruning
+from cdc.sqlite.lock import SUFFIX
+
+WRITES = (
+    "INSERT INTO t SELECT key + 1, key / 7.0, 'row ' || key FROM json_each(json_array(0"
+    + ",0" * 299
+    + "))",
+    "UPDATE t SET v = -v WHERE id % 2",
+    "DELETE FROM t WHERE id % 3 = 0",
+    "UPDATE t SET id = id + 1000 WHERE id < 50",
+)
+
+
+def rows(store):
+    return {row[:1]: row for row in store.site.sqlite("SELECT * FROM t")}
+
+
+def test_applied_events_are_archived_and_then_pruned(store):
+    """Only the event at the position stays in the file; the archive holds all, and the rows."""
+    site = store.site
+    site.catch_up()
+    for write in WRITES:
+        site.sqlite(write)
+        site.catch_up()
+        seqs = store.archived
+        assert seqs == [*range(1, seqs[-1] + 1)]
+        assert store.live == seqs[-1:]
+        assert store.rebuilt() == rows(store)
+    site.assert_equal()
+    assert store.findings() == []
+
+
+def test_a_full_segment_is_followed_by_another(store):
+    """However many events wait, none of the files holds more than it should."""
+    store.site.configure(more="[archive]\nsegment_events = 70")
+    store.site.catch_up()
+    for write in WRITES:
+        store.site.sqlite(write)
+    store.site.catch_up()
+    counts = [s.events.count for s in store.archive.chain.segments if s.kind == "events"]
+    assert max(counts) == 70
+    assert counts.count(70) >= len(counts) - 1
+    assert store.rebuilt() == rows(store)
+    assert store.findings() == []
+
+
+def test_what_somebody_needs_stays_in_the_file(store):
+    site = store.site
+    site.catch_up()
+    site.sqlite(WRITES[0])
+    with site.target() as target, target.lease() as conn:
+        assert hold_back.keep_from(conn, "shop", "proof", 120, seconds=60)
+        site.catch_up()
+        assert store.live[0] == 121
+        hold_back.let_go(conn, "shop", "proof")
+    site.sqlite(WRITES[1])
+    site.catch_up()
+    assert len(store.live) == 1
+
+
+def test_what_is_not_applied_stays_in_the_file(store):
+    """A source that has halted is neither archived nor pruned behind its position."""
+    site = store.site
+    site.catch_up()
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    site.sqlite("UPDATE t SET w = x'00' WHERE id = 7")
+    site.sqlite(WRITES[1])
+    with pytest.raises(Exception, match="does not fit"):
+        site.catch_up()
+    [(applied,)] = site.postgres("SELECT applied_seq FROM cdc.source")
+    newest = store.live[-1]
+    assert newest > applied
+    assert store.live == [*range(applied, newest + 1)]
+    assert store.archived[-1] <= applied
+
+
+@pytest.mark.parametrize(
+    ("settings", "pruned"),
+    [
+        ("enabled = false", False),
+        ('enabled = false\nprune = "applied"', True),
+        ('prune = "never"', False),
+        ('prune = "applied"', True),
+        ("prune_after_seconds = 3600", False),
+    ],
+)
+def test_the_settings_say_what_is_pruned(store, settings, pruned):
+    site = store.site
+    after = "" if "prune_after" in settings else "prune_after_seconds = 0\n"
+    site.configure(more=f"[archive]\n{after}{settings}")
+    site.catch_up()
+    for write in WRITES:
+        site.sqlite(write)
+    site.catch_up()
+    assert (len(store.live) == 1) == pruned
+    assert bool(store.archive.chain.segments) == ("enabled" not in settings)
+
+
+def test_a_gap_in_the_capture_is_followed_by_a_new_baseline(store):
+    """What no event tells of is in the baseline of the capture that came after it."""
+    site = store.site
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    [(trigger,)] = site.sqlite(
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%AFTER UPDATE%'"
+    )
+    site.sqlite(f'DROP TRIGGER "{trigger}"')
+    site.sqlite("UPDATE t SET w = 'unseen'")
+    site.catch_up()
+    site.sqlite(WRITES[2])
+    site.catch_up()
+    assert len({b.layout for b in store.archive.baselines()}) == 2
+    assert store.rebuilt() == rows(store)
+
+
+def test_a_baseline_is_written_when_it_is_asked_for(store):
+    site = store.site
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    site.catch_up()
+    [first] = store.archive.baselines()
+    with site.target() as target, target.lease() as conn:
+        archived.want_baselines(conn, "shop", ["t"])
+    site.sqlite(WRITES[1])
+    site.catch_up()
+    site.catch_up()
+    assert store.archive.baselines()[0].number == first.number
+    assert len(store.archive.baselines()) == 2
+    assert store.rebuilt() == rows(store)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nobody catches it."""
+
+
+class Killer:
+    """Ends the work before, or right after, the `n`th operation that leaves something behind."""
+
+    def __init__(self, monkeypatch, n):
+        self.left = n
+        for owner, name in (
+            (os, "fsync"),
+            (Path, "rename"),
+            (Path, "unlink"),
+            (Path, "mkdir"),
+            (archived, "record_ends"),
+            (hold_back, "give_up"),
+        ):
+            monkeypatch.setattr(owner, name, self.deadly(getattr(owner, name)))
+        # What prunes; everything else that writes to the file has tests of its own.
+        monkeypatch.setattr(pruning, "_delete", self.deadly(pruning._delete))
+
+    def deadly(self, operation):
+        def run(*arguments, **options):
+            if str(arguments[0]).endswith(SUFFIX):  # the lock of the source, which a kill ends
+                return operation(*arguments, **options)
+            self.count()
+            result = operation(*arguments, **options)
+            self.count()
+            return result
+
+        return run
+
+    def count(self):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def test_a_kill_at_any_operation_loses_and_repeats_nothing(store):
+    """Archiving, pruning, baselines and the end of old segments: after each kill the next start
+    goes on, and the store and the file together hold every event."""
+    site = store.site
+    settings = "[archive]\nprune_after_seconds = 0\nsegment_events = 40\nkeep_mb = 0\n"
+    site.configure(more=settings)
+    site.catch_up()
+    killed, n = True, 0
+    while killed:
+        n += 1
+        site.sqlite("INSERT INTO t (v, w) VALUES (?, ?)", *[(n / 3, f"{n}")] * 5)
+        site.sqlite("UPDATE t SET v = v + 1 WHERE id % 5 = ?", (n % 5,))
+        with site.target() as target, target.lease() as conn:
+            archived.want_baselines(conn, "shop", ["t"])
+        with pytest.MonkeyPatch.context() as patch:
+            killer = Killer(patch, n)
+            with suppress(Killed):
+                site.catch_up()
+            killed = killer.left <= 0
+        held = {*store.archived, *store.live}
+        assert held == {*range(1, max(held) + 1)}
+        archive(site)
+        assert store.archived == [*range(1, max(held) + 1)]
+        assert store.rebuilt() == rows(store)
+        assert store.findings() == []
+    assert n > 20
+    site.assert_equal()
+
+
+def archive(site):
+    """What the daemon's thread does for a source, whole, as after its start."""
+    [source] = site.config.sources
+    with site.target() as target:
+        SourceArchive(site.config, source, target, Stop()).work(everything=True)
+
+
+def test_segments_go_when_no_state_needs_them(store):
+    """By size: what the newest state is rebuilt from stays, and the ends are known."""
+    site = store.site
+    site.configure(more="[archive]\nprune_after_seconds = 0\nkeep_mb = 1\nsegment_mb = 1\n")
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    for _ in range(3):
+        site.sqlite("UPDATE t SET w = hex(randomblob(1500))")
+        with site.target() as target, target.lease() as conn:
+            archived.want_baselines(conn, "shop", ["t"])
+        site.catch_up()
+    chain = store.archive.chain
+    assert chain.segments[0].number > 1
+    assert store.findings() == []
+    assert store.rebuilt() == rows(store)
+    site.sqlite(WRITES[2])
+    site.catch_up()
+    assert store.findings() == []
+    assert store.rebuilt() == rows(store)
+
+
+def test_a_store_that_lost_its_last_segment_is_left_alone(store):
+    """Nothing is added to it and nothing pruned, until the segment is back."""
+    site = store.site
+    site.catch_up()
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    last = store.archive.chain.segments[-1].path
+    aside = last.rename(site.folder / "aside")
+    site.sqlite(WRITES[1])
+    site.catch_up()
+    assert len(store.live) > 100
+    assert [(f.what, f.number) for f in store.findings()] == [("missing", 2)]
+    aside.rename(last)
+    site.catch_up()
+    assert store.findings() == []
+    assert len(store.live) == 1
+    assert store.rebuilt() == rows(store)
