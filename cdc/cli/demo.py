@@ -12,6 +12,7 @@ from cdc import logs
 from cdc.cli.display import Display
 from cdc.cli.options import EMBEDDED_DIRECTORY, open_target
 from cdc.cli.output import DATA, ERRORS, duration, tell
+from cdc.cli.verify_report import print_verdict
 from cdc.config import Config, load
 from cdc.demo.fleet import Fleet, ServiceReport, make_history
 from cdc.demo.performance import Performance, percentiles
@@ -20,8 +21,7 @@ from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.stop import Stop
 from cdc.postgres import embedded
-from cdc.proof.rows import Comparison
-from cdc.proof.sources import compare_source
+from cdc.proof.sources import Request, prove
 from cdc.resources import demo_config
 
 FILES: Final = "rec_io"
@@ -80,9 +80,9 @@ def demo(
         _print_services(performance.reports)
         _print_lag(daemon.progress)
         tell("4. The services have stopped, the last event is applied. Comparing every row:")
-        comparisons = [c for source in config.sources for c in compare_source(source, target)]
-    _print_comparisons(comparisons)
-    if not all(c.equal for c in comparisons):
+        verdict = prove(config, target, Request(full=True))
+    print_verdict(verdict)
+    if not verdict.converged:
         raise typer.Exit(1)
     tell(f"Every row is equal on both sides. Look around: cdc status -c {config.path}")
 
@@ -119,17 +119,6 @@ def _print_lag(sources: list[SourceProgress]) -> None:
         median, high = percentiles(source.delays)
         table.add_row(source.name, f"{source.events:,}", duration(median), duration(high))
     DATA.print(table)
-
-
-def _print_comparisons(comparisons: list[Comparison]) -> None:
-    table = _new_table("table", "rows", "missing", "extra", "different", "")
-    for c in comparisons:
-        counts = [f"{n:,}" for n in (c.rows, c.missing, c.extra, c.different)]
-        table.add_row(c.table, *counts, "equal" if c.equal else "DIFFERS")
-    DATA.print(table)
-    for c in comparisons:
-        for what, key, ours, theirs in c.examples:
-            DATA.print(f"{c.table}: {what} {key}: {ours} / {theirs}", markup=False)
 
 
 def _new_table(first: str, *others: str) -> Table:

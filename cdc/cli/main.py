@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "run",
     "status",
     "lag",
+    "verify",
     "freeze",
     "thaw",
     "events",

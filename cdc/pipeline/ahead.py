@@ -23,12 +23,18 @@ class ReadAhead(Generic[T]):
         """The result of the first read begun, None when there is none. Raises what it raised."""
         return self._begun.popleft().result() if self._begun else None
 
-    def forget(self) -> None:
-        """Wait for the read under way and drop all that was begun, errors included."""
+    def forget(self, dispose: Callable[[T], object] = lambda _: None) -> None:
+        """Wait for the read under way and drop all that was begun, errors included.
+
+        Results are handed to `dispose`, for what they hold open.
+        """
         begun, self._begun = self._begun, deque()
         for future in begun:
             future.cancel()
         wait(begun)
+        for future in begun:
+            if not future.cancelled() and future.exception() is None:
+                dispose(future.result())
 
     def close(self) -> None:
         """Wait for the read under way and forget all."""

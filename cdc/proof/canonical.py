@@ -39,8 +39,11 @@ class ColumnForms:
 
     @property
     def as_text(self) -> bool:
-        """Whether PostgreSQL is to be asked for the text of the value."""
-        return self._type.wire in {"json", "jsonb"}
+        """Whether PostgreSQL is to be asked for the text of the value.
+
+        Python has neither infinite moments nor any before the year 1; somebody else may have.
+        """
+        return self._type.wire in {"json", "jsonb", "date", "time", "timestamp", "timestamptz"}
 
     def of_source(self, value: Value) -> Canonical:
         """What PostgreSQL should hold for a value of SQLite."""
@@ -55,7 +58,17 @@ class ColumnForms:
 
     def of_target(self, value: Any) -> Canonical:
         """What PostgreSQL holds."""
-        return NULL if value is None else self._of_target(value)
+        if value is None:
+            return NULL
+        try:
+            return self._of_target(value)
+        except (ValueError, ArithmeticError):
+            return ("foreign", str(value))  # nothing that could come from SQLite
+
+    @property
+    def lossy(self) -> bool:
+        """Whether the configuration says what to store for values that do not fit."""
+        return self._lossy
 
     def altered(self, value: Value) -> bool:
         """Whether another value stands in PostgreSQL, because the configuration says so."""
@@ -77,6 +90,24 @@ def of_sqlite(value: Value) -> Canonical:
             return ("text", bytes(value))
         case bytes():
             return ("blob", value)
+
+
+def shown(form: Canonical) -> str | None:
+    """A value in that form for people; None for NULL.
+
+    >>> [shown(f) for f in (("integer", 7), ("text", b"a"), ("blob", b"a"), NULL)]
+    ['7', "'a'", "X'61'", None]
+    """
+    tag, value = form
+    return None if tag == "null" else _SHOWN.get(tag, str)(value)
+
+
+def _moment_shown(microseconds: int | Decimal) -> str:
+    whole = int(microseconds)
+    try:
+        return (_UNIX + timedelta(microseconds=whole)).isoformat(" ")
+    except OverflowError:
+        return f"{whole} µs since 1970"
 
 
 def _forms(column: TargetColumn) -> tuple[Form, Form]:
@@ -134,8 +165,29 @@ def _canonical(number: Decimal) -> Canonical:
     return ("number", number.normalize(_DIGITS) if number else Decimal(0))
 
 
+def plain_digits(number: Decimal) -> str:
+    """A decimal without exponent and needless zeros, as PostgreSQL's trim_scale() shows it.
+
+    >>> [plain_digits(Decimal(n)) for n in ("1.50", "1E+3", "-0.0", "Infinity")]
+    ['1.5', '1000', '0', 'Infinity']
+    """
+    return format(number.normalize(_DIGITS), "f") if number else "0"
+
+
 def _real(_: TargetColumn) -> tuple[Form, Form]:
     return _single, lambda value: ("real", struct.pack(">d", value))
+
+
+def _double(_: TargetColumn) -> tuple[Form, Form]:
+    return _exact_double, lambda value: ("real", struct.pack(">d", value))
+
+
+def _exact_double(value: Value) -> Canonical:
+    """The double that is the value; where there is none, of_source makes it like nothing."""
+    number = value if isinstance(value, float) else float(_decimal(value))
+    if not isinstance(value, float) and Decimal(number) != _decimal(value):
+        raise ValueError(value)
+    return ("real", struct.pack(">d", number))
 
 
 def _single(value: Value) -> Canonical:
@@ -177,7 +229,7 @@ def _of_json(value: str) -> Canonical:
 
 
 def _clock(_: TargetColumn) -> tuple[Form, Form]:
-    return _of_clock, lambda value: _of_clock(value.isoformat())
+    return _of_clock, lambda value: _of_clock(value if isinstance(value, str) else str(value))
 
 
 def _of_clock(value: str) -> Canonical:
@@ -189,7 +241,9 @@ def _moment(column: TargetColumn) -> tuple[Form, Form]:
     options = column.type.options
     zoned = column.type.wire == "timestamptz"
 
-    def of_target(value: datetime) -> Canonical:
+    def of_target(value: datetime | str) -> Canonical:
+        if isinstance(value, str):
+            return of_target(datetime.fromisoformat(value))
         return _instant(value.astimezone(UTC) if zoned else value.replace(tzinfo=UTC))
 
     if options.epoch is not None:
@@ -238,4 +292,13 @@ _BY_TYPE: Final[dict[str, Callable[[TargetColumn], tuple[Form, Form]]]] = {
     "timestamp": _moment,
     "timestamptz": _moment,
     "real": _real,
+    "double precision": _double,
+}
+
+_SHOWN: Final[dict[str, Callable[[Any], str]]] = {
+    "text": lambda raw: "'" + raw.decode(errors="backslashreplace") + "'",
+    "blob": lambda raw: f"X'{raw.hex()}'",
+    "real": lambda bits: repr(struct.unpack(">d", bits)[0]),
+    "number": plain_digits,
+    "instant": _moment_shown,
 }

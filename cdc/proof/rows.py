@@ -1,135 +1,106 @@
-"""Comparing two tables at rest, row by row and bit by bit.
+"""Rows of a table compared one by one, where digests differ, and what each difference counts as."""
 
-Nothing may write to either side meanwhile. One table at a time is held in memory.
-"""
+from collections.abc import Mapping, Sequence
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-from psycopg import sql
-
-from cdc.mapping.table import MappedTable
-from cdc.postgres.connection import Connection
-from cdc.postgres.translate import translated
-from cdc.proof.canonical import Canonical, ColumnForms
-from cdc.schema import Key, Row
-from cdc.sqlite.chunks import ChunkReader
-from cdc.sqlite.connection import SourceFile
-from cdc.sqlite.introspect import SourceTable
-from cdc.sqlite.rows import Bound
-
-EXAMPLES: Final = 5
-CHUNK: Final = Bound(seconds=0.025, rows=20_000)
+from cdc.mapping.literals import literal
+from cdc.proof.canonical import shown
+from cdc.proof.outcome import ColumnDifference, Difference, TableOutcome
+from cdc.proof.sides import Sides
+from cdc.proof.target import Snapshot, TargetRow
+from cdc.schema import Key, Row, Value
 
 
-@dataclass(slots=True)
-class Comparison:
-    """What came out for one table: `rows` in SQLite, and how many keys are not as they should be.
+class RowComparison:
+    """Compares rows of one table, and keeps count.
 
-    `quarantined` rows are missing by rights, as are `dropped` ones, which the operator has given
-    up. A key of the quarantine that has a row in the target all the same counts as extra. `stale`
-    are entries whose row is gone from SQLite. `altered` counts values for which the configuration
-    has another one stored.
-    `examples` name the first few: (what, key, SQLite's row or None, PostgreSQL's row or None).
+    The keys that are in the quarantine when the target is looked at must not have a row in it. A
+    row that changed behind the position of the target is owed.
     """
 
-    table: str
-    rows: int = 0
-    missing: int = 0
-    extra: int = 0
-    different: int = 0
-    quarantined: int = 0
-    dropped: int = 0
-    stale: int = 0
-    altered: int = 0
-    examples: list[tuple[str, Any, Any, Any]] = field(default_factory=list)
+    def __init__(
+        self,
+        sides: Sides,
+        outcome: TableOutcome,
+    ) -> None:
+        self._sides = sides
+        self._table = sides.table
+        self._outcome = outcome
+        self.quarantined: frozenset[Key] = frozenset()
+        self._quarantine: object = (0, None)
+        self._lossy = [c for c in sides.table.columns if c.forms.lossy]
 
-    @property
-    def equal(self) -> bool:
-        return not (self.missing or self.extra or self.different or self.stale)
+    def look(self, seen: Snapshot) -> None:
+        """Take the quarantine as it is in a snapshot, with which rows are compared from now on."""
+        if seen.standing.quarantine != self._quarantine:
+            self.quarantined = seen.quarantined()
+            self._quarantine = seen.standing.quarantine
 
-    def set_aside(self, key: Any, found: tuple[Canonical, ...] | None, *, dropped: bool) -> None:
-        """Count a key of the quarantine, which must not have had a row in the target."""
-        if found is not None:
-            self.extra += 1
-            self.note("extra", key, None, found)
-        elif dropped:
-            self.dropped += 1
+    def own(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """The rows that the target must hold: those that are not in the quarantine."""
+        if not self.quarantined:
+            return rows
+        return [row for row in rows if self._sides.key(row) not in self.quarantined]
+
+    def count_equal(self, rows: Sequence[Row]) -> None:
+        """Count rows whose digest was the target's."""
+        self._outcome.rows += len(rows)
+        for column in self._lossy:
+            altered = column.forms.altered
+            self._outcome.altered += sum(altered(row[column.source]) for row in rows)
+
+    def compare(
+        self, rows: Sequence[Row], theirs: dict[TargetRow, TargetRow], position: int
+    ) -> None:
+        """Compare rows with those of the target at `position`, which are taken out of `theirs`."""
+        for row in rows:
+            key = self._sides.key(row)
+            form = self._table.key_forms(key)
+            found = theirs.pop(form, None)
+            self._outcome.rows += 1
+            if self._sides.is_in_flight(form, position):
+                self._sides.owe(form, key)
+            else:
+                self.judge(key, row, found)
+
+    def compare_rest(self, theirs: Mapping[TargetRow, TargetRow], position: int) -> None:
+        """What is left of the target's rows has none in SQLite."""
+        for form, found in theirs.items():
+            key = self._table.source_key(form)
+            if self._sides.is_in_flight(form, position):
+                self._sides.owe(form, key)
+            else:
+                self.judge(key, None, found)
+
+    def judge(self, key: Key, row: Row | None, found: TargetRow | None) -> None:
+        """Compare what both sides have of one key at one moment, None where that is no row."""
+        if row is None or key in self.quarantined:
+            if found is not None:
+                self._extra(key, found)
         else:
-            self.quarantined += 1
+            self._judge_row(key, row, found)
 
-    def note(self, what: str, key: Any, ours: Any, theirs: Any) -> None:
-        """Keep an example, as long as there are few."""
-        if len(self.examples) < EXAMPLES:
-            self.examples.append((what, key, ours, theirs))
-
-
-def compare_table(
-    file: SourceFile,
-    source: SourceTable,
-    conn: Connection,
-    target: MappedTable,
-    quarantined: Mapping[Key, bool],
-) -> Comparison:
-    """Compare every row of a SQLite table with every row of its target.
-
-    `quarantined` are the keys in the quarantine, each with whether it was dropped.
-    """
-    result = Comparison(source.name)
-    entries = set(quarantined)
-    key, forms = target.key_at, [ColumnForms(column) for column in target.columns]
-    columns = list(zip(target.positions, forms, strict=True))
-    theirs = {tuple(row[i] for i in key): row for row in _target_rows(conn, target, forms)}
-    for row in _source_rows(file, source):
-        result.rows += 1
-        canonical = tuple(form.of_source(row[i]) for i, form in columns)
-        result.altered += sum(form.altered(row[i]) for i, form in columns)
-        identity = tuple(canonical[i] for i in key)
-        found = theirs.pop(identity, None)
-        own_key = tuple(row[i] for i in target.source.key)
-        if own_key in quarantined:
-            entries.discard(own_key)
-            result.set_aside(identity, found, dropped=quarantined[own_key])
-        elif found is None:
-            result.missing += 1
-            result.note("missing", identity, canonical, None)
-        elif found != canonical:
-            result.different += 1
-            result.note("different", identity, canonical, found)
-    result.extra += len(theirs)
-    result.stale = len(entries)
-    for identity, left in theirs.items():
-        result.note("extra", identity, None, left)
-    return result
-
-
-def _source_rows(file: SourceFile, source: SourceTable) -> Iterator[Row]:
-    reader = ChunkReader(file, source)
-    place: Row | None = None
-    while True:
-        with file.reading():
-            chunk = reader.read(place, CHUNK)
-        yield from chunk.rows
-        if chunk.last:
+    def _judge_row(self, key: Key, row: Row, found: TargetRow | None) -> None:
+        name = tuple(map(_literal, key))
+        if found is None:
+            self._outcome.note(Difference("missing", name), key)
             return
-        place = chunk.place
+        different = []
+        for column, theirs in zip(self._table.columns, found, strict=True):
+            value = row[column.source]
+            if column.forms.altered(value):
+                self._outcome.altered += 1
+            if column.forms.of_source(value) != theirs:
+                different.append(ColumnDifference(column.name, literal(value), shown(theirs)))
+        if different:
+            self._outcome.note(Difference("different", name, tuple(different)), key)
+
+    def _extra(self, key: Key, found: TargetRow) -> None:
+        columns = tuple(
+            ColumnDifference(column.name, None, shown(value))
+            for column, value in zip(self._table.columns, found, strict=True)
+        )
+        self._outcome.note(Difference("extra", tuple(map(_literal, key)), columns), key)
 
 
-def _target_rows(
-    conn: Connection, target: MappedTable, forms: Sequence[ColumnForms]
-) -> Iterator[tuple[Canonical, ...]]:
-    columns = sql.SQL(", ").join(
-        sql.SQL("{}::text" if form.as_text else "{}").format(sql.Identifier(column.name))
-        for column, form in zip(target.columns, forms, strict=True)
-    )
-    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(target.schema, target.name))
-    with (
-        translated(f"read {target.schema}.{target.name}"),
-        conn.transaction(),
-        conn.cursor(name="cdc_compare", binary=True) as cursor,
-    ):
-        cursor.itersize = 10_000
-        cursor.execute(query)
-        for row in cursor:
-            yield tuple(form.of_target(value) for form, value in zip(forms, row, strict=True))
+def _literal(value: Value) -> str:
+    return literal(value) or "NULL"

@@ -1,31 +1,234 @@
-"""Comparing all tables of a source that nobody writes to."""
+"""The proof of a whole source while it is written and replicated, and of all sources beside it."""
 
-from cdc.config import SourceConfig
-from cdc.errors import TargetRefused
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cdc.config import Config, SourceConfig
+from cdc.errors import CdcError, ConfigError, SourceReplaced, TargetRefused
+from cdc.mapping.table import MappedTable
 from cdc.pipeline.tables import kept_mapping
-from cdc.postgres import quarantine, state
-from cdc.postgres.connection import Target
-from cdc.proof.rows import Comparison, compare_table
-from cdc.sqlite.captures import captured
-from cdc.sqlite.connection import SourceFile
+from cdc.postgres import hold_back, state, stopped
+from cdc.postgres.connection import Connection, Target
+from cdc.proof import kept, runs
+from cdc.proof.following import Following, LogGone
+from cdc.proof.outcome import SourceOutcome, TableOutcome, Verdict
+from cdc.proof.sides import Sides
+from cdc.proof.source import ProvenSource
+from cdc.proof.table import TargetMoved
+from cdc.proof.tables import TableRun
+from cdc.proof.target import ProvenTable
+from cdc.proof.touched import Touched, read_touched
+from cdc.sqlite import log
+from cdc.sqlite.captures import Captured, captured
+from cdc.sqlite.changelog import Changelog
+from cdc.sqlite.connection import SourceFile, Wait
+from cdc.sqlite.log import Position
+
+SINCE_VERSION: Final = 7
+"""The version of the schema cdc that this rests on."""
+
+HOLD_SECONDS: Final = 3600.0
+"""For how long the changelog is kept from being pruned, for a proof that died."""
+
+CONNECTIONS: Final = 2
+"""That the proof of one source uses at once."""
 
 
-def compare_source(source: SourceConfig, target: Target) -> list[Comparison]:
-    """Compare every captured table of a source with its target, row by row."""
-    with target.lease() as conn, SourceFile(source.path) as file:
-        known = {table.name: table for table in state.captured_tables(conn, source.name)}
-        entries = quarantine.entries(conn, source.name)
+Pair = tuple[Captured, MappedTable, TableOutcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be proven: all sources and tables, unless some are named. `full` rests on nothing
+    that was proven before; otherwise a range may be `max_age` old.
+    """
+
+    full: bool = False
+    source: str | None = None
+    table: str | None = None
+    max_age: timedelta = timedelta(days=7)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every table of a source is looked at."""
+        return self.table is None
+
+
+class SourceProof:
+    """The proof of one source. For one thread; `outcome` may be looked at from others."""
+
+    def __init__(
+        self, config: Config, source: SourceConfig, target: Target, request: Request, wait: Wait
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._target = target
+        self._request = request
+        self._wait = wait
+        self.outcome = SourceOutcome(source.name)
+        self.current: TableOutcome | None = None
+
+    def run(self) -> SourceOutcome:
+        """Prove the source. What stands in the way of it becomes a `problem` of the outcome."""
+        started, began_at = time.monotonic(), datetime.now(UTC)
+        try:
+            self._run()
+        except CdcError as error:
+            self.outcome.problem = error.line
+        self.outcome.seconds = time.monotonic() - started
+        self._record(began_at)
+        return self.outcome
+
+    def _run(self) -> None:
+        with self._target.lease() as conn:
+            known = self._known(conn)
+            made = {t.name: t for t in state.captured_tables(conn, self._source.name)}
+            waiting = {t.name: t.reason for t in stopped.stopped_tables(conn, self._source.name)}
+            owner = f"proof {os.getpid()}"
+            hold_back.keep_from(
+                conn, self._source.name, owner, known.applied_seq, seconds=HOLD_SECONDS
+            )
+        try:
+            with SourceFile(self._source.path) as file:
+                self._prove(file, known, made, waiting)
+        finally:
+            with self._target.lease() as conn:
+                hold_back.let_go(conn, self._source.name, owner)
+
+    def _known(self, conn: Connection) -> state.Source:
+        identity = state.identity(conn)
+        known = state.source(conn, self._source.name) if identity else None
+        if identity is None or known is None:
+            raise TargetRefused(
+                f"{self._source.name} was never replicated to this target",
+                hint="Run cdc run first; cdc status shows what there is.",
+            )
+        if identity.version < SINCE_VERSION:
+            raise TargetRefused(
+                f"the schema cdc has version {identity.version}, and a proof needs {SINCE_VERSION}",
+                hint="Start this version's cdc run once: it brings the schema up to date.",
+            )
+        return known
+
+    def _prove(
+        self,
+        file: SourceFile,
+        known: state.Source,
+        made: dict[str, state.CapturedTable],
+        waiting: dict[str, str],
+    ) -> None:
         with file.reading():
-            tables = captured(file)
-        comparisons = []
-        for each in tables:
-            made = known.get(each.name)
-            mapped = None if made is None else kept_mapping(made, each)
-            if mapped is None:
-                raise TargetRefused(
-                    f"Table {each.name} of {source.name} has no target of its present shape.",
-                    hint="Let cdc run copy it first.",
+            own = log.read(file)
+            if own is None or own.id != known.log_id:
+                raise SourceReplaced(
+                    f"The log of {file.path} is not the one that was replicated.",
+                    hint="See cdc status, or start cdc run: it says what to do.",
                 )
-            aside = {e.key: e.dropped_at is not None for e in entries if e.name == each.name}
-            comparisons.append(compare_table(file, each.source, conn, mapped, aside))
-        return comparisons
+            log.check_continues(file, Position(known.applied_seq, known.applied_digest or b""))
+            schema_version, every = file.schema_version, captured(file)
+        pairs = self._pairs(every, made, waiting)
+        seconds = self._config.replication.lock_bound_ms / 1000 / 2
+        name = self._source.name
+        tables = {each.layout: ProvenTable(name, mapped) for each, mapped, _ in pairs}
+        following = Following(file, tables, known.applied_seq, seconds)
+        source = ProvenSource(file, schema_version, seconds, following, self._wait)
+        touched = self._touched(file, pairs, known.applied_seq, seconds)
+        for each, _, outcome in pairs:
+            self.current = outcome
+            sides = Sides(source, each, tables[each.layout], self._target)
+            run = TableRun(sides, outcome, self._wait)
+            try:
+                run.run(touched, full=self._request.full, max_age=self._request.max_age)
+            except (TargetMoved, LogGone) as moved:
+                outcome.problem = moved.line
+        self._measure(file)
+
+    def _pairs(
+        self,
+        every: Sequence[Captured],
+        made: dict[str, state.CapturedTable],
+        waiting: dict[str, str],
+    ) -> list[Pair]:
+        """What can be compared; everything else gets an outcome that says why it cannot."""
+        pairs = []
+        names = dict.fromkeys([*(each.name for each in every), *made, *waiting])
+        by_name = {each.name: each for each in every}
+        for name in names:
+            if self._request.table not in (None, name) or not self._source.captures(name):
+                continue
+            capture, target = by_name.get(name), made.get(name)
+            shown = f"{target.target_schema}.{target.target_name}" if target else ""
+            outcome = TableOutcome(name, shown)
+            self.outcome.tables.append(outcome)
+            mapped = kept_mapping(target, capture) if target and capture else None
+            if name in waiting:
+                outcome.problem = waiting[name]
+            elif capture is None or mapped is None:
+                outcome.problem = "It has no target of its present shape: let cdc run copy it."
+            else:
+                pairs.append((capture, mapped, outcome))
+        return pairs
+
+    def _touched(
+        self, file: SourceFile, pairs: Sequence[Pair], position: int, seconds: float
+    ) -> Touched:
+        if self._request.full:
+            return Touched(position)
+        with self._target.lease() as conn:
+            oldest = kept.oldest_position(conn, self._source.name)
+        if oldest is None:
+            return Touched(position)
+        keys = {each.layout: mapped.key for each, mapped, _ in pairs}
+        return read_touched(file, keys, oldest, position, seconds)
+
+    def _measure(self, file: SourceFile) -> None:
+        with self._target.lease() as conn:
+            known = state.source(conn, self._source.name)
+        with file.reading():
+            self.outcome.captured_seq = Changelog(file).newest()
+        self.outcome.applied_seq = known.applied_seq if known else 0
+
+    def _record(self, began_at: datetime) -> None:
+        if not self._request.whole or self.outcome.problem:
+            return
+        with self._target.lease() as conn:
+            runs.record(conn, self.outcome, full=self._request.full, began_at=began_at)
+
+
+def prove(
+    config: Config,
+    target: Target,
+    request: Request = Request(),
+    *,
+    wait: Wait = time.sleep,
+    watch: Callable[[Sequence[SourceProof]], AbstractContextManager[object]] = nullcontext,
+) -> Verdict:
+    """Prove all sources of a configuration, or the one of the request, side by side.
+
+    `wait` may call the waits off, as a stop does. `watch` is entered around the work. Raises
+    ConfigError where the request names what is not there, TargetError where PostgreSQL does not
+    answer, and ProofBusy where another proof is under way.
+    """
+    chosen = [config.source(request.source)] if request.source else list(config.sources)
+    started, began_at = time.monotonic(), datetime.now(UTC)
+    proofs = [SourceProof(config, each, target, request, wait) for each in chosen]
+    workers = max(1, (config.postgres.max_connections - 1) // CONNECTIONS)
+    with (
+        target.lease() as conn,
+        runs.alone(conn),
+        watch(proofs),
+        ThreadPoolExecutor(min(workers, len(proofs)), "cdc-proof") as pool,
+    ):
+        outcomes = list(pool.map(SourceProof.run, proofs))
+    if request.table and not any(outcome.tables for outcome in outcomes):
+        raise ConfigError(
+            f"No source has a captured table {request.table!r}.",
+            hint="cdc status shows the tables of each source.",
+        )
+    return Verdict(outcomes, request.full, began_at, time.monotonic() - started)

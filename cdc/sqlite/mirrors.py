@@ -85,6 +85,10 @@ class MirrorFill:
             ONE_ROW,
         ).rows
         end: Row | None = found[0] if found else None
-        condition = after if end is None else f"{after} AND {self.order.up_to(end)}"
-        self.file.query(f"{self.fill} AND {condition}", (*(place or ()), *(end or ())))
+        bindings = place or ()
+        condition = after
+        if end is not None:
+            condition += f" AND {self.order.up_to(end, len(bindings) + 1)}"
+            bindings += end
+        self.file.query(f"{self.fill} AND {condition}", bindings)
         return end

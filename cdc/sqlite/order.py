@@ -27,15 +27,17 @@ class ChunkOrder:
         return ", ".join(self.terms)
 
     def after(self, place: Row | None) -> str:
-        """The condition, with its bindings in order, for the rows behind `place`."""
+        """The condition, with its bindings from ?1 on, for the rows behind `place`."""
         if place is None:
             return "1"
-        return self._after_null(place) if None in place else f"({self._row}) > ({_marks(place)})"
+        if None in place:
+            return self._after_null(place)
+        return f"({self._row}) > ({', '.join(_marks(place, 1))})"
 
     def _after_null(self, place: Row) -> str:
         # To SQL nothing is greater than a NULL, nor than a row with one, but in the order they come
         # first. Rows with the same NULLs are passed over: they have one key, which is none.
-        marks = [_mark(value, f"?{number}") for number, value in enumerate(place, 1)]
+        marks = _marks(place, 1)
         behind = [
             f"{term} IS NOT {mark}" if value is None else f"{term} > {mark}"
             for term, mark, value in zip(self.terms, marks, place, strict=True)
@@ -46,13 +48,17 @@ class ChunkOrder:
         begin = "" if place[0] is None else f"{self.terms[0]} >= {marks[0]} AND "
         return f"{begin}({' OR '.join(f'({way})' for way in ways)})"
 
-    def up_to(self, place: Row) -> str:
-        """The condition, with its bindings in order, for the rows before `place` and at it."""
-        return f"({self._row}) <= ({_marks(place)})"
+    def up_to(self, place: Row, start: int) -> str:
+        """The condition, with its bindings from ?start on, for the rows before `place` and at it.
+
+        It is NULL for rows of which SQL cannot say so, for a NULL among their values; in the order
+        they lie before `place`, unless a greater value stands before that NULL.
+        """
+        return f"({self._row}) <= ({', '.join(_marks(place, start))})"
 
 
-def _marks(place: Row) -> str:
-    return ", ".join(_mark(value, "?") for value in place)
+def _marks(place: Row, start: int) -> list[str]:
+    return [_mark(value, f"?{number}") for number, value in enumerate(place, start)]
 
 
 def _mark(value: Value, mark: str) -> str:

@@ -55,6 +55,9 @@ class TableWalk:
         own = own if expressions is None else [*expressions]
         self._columns = own if has_place else [*self.order.terms, *own]
         self._key = table.key
+        self._may_be_null = not (
+            table.integer_key or table.rowid_key or table.without_rowid
+        ) and any(not column.not_null for column in table.key_columns)
         self._rowid = source.rowid
         self._order_by = self.order.order_by(descending=backwards)
         self._from = f"FROM {quote(table.name)} AS _cdc_t"
@@ -74,6 +77,31 @@ class TableWalk:
         )
         place = self._place(found.last) if found.last is not None else after
         return Stretch(self._bare(found.rows), found.count, place, found.complete)
+
+    def read_range(self, after: Row | None, up_to: Row | None, bound: Bound) -> Stretch:
+        """As `read`, of the rows up to the place `up_to` and with it; `last` at the end of those.
+
+        `up_to` has no NULL in it. Where other places may, SQL cannot tell whether they lie before
+        it: then the rows are read one by one, and the first one behind it ends the read.
+        """
+        if up_to is None:
+            return self.read(after, bound)
+        bindings = after or ()
+        condition = self.order.up_to(up_to, len(bindings) + 1)
+        where = f"{self._from} WHERE {self.order.after(after)}"
+        order = f"ORDER BY {self._order_by}"
+        bindings += up_to
+        if not self._may_be_null:
+            rest = f"{where} AND {condition} {order}"
+            found = read_rows(self._file, self._columns, rest, bindings, bound)
+            rows, complete = found.rows, found.complete
+        else:
+            columns = [*self._columns, f"coalesce({condition}, 1)"]
+            found = read_rows(self._file, columns, f"{where} {order}", bindings, bound)
+            rows = [row[:-1] for row in found.rows if row[-1]]
+            complete = found.complete or len(rows) < found.count
+        place = self._place(rows[-1]) if rows else after
+        return Stretch(self._bare(rows), len(rows), place, complete)
 
     def _bare(self, rows: list[Row]) -> list[Row]:
         return [row[self._extra :] for row in rows] if self._extra else rows

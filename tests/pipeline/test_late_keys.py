@@ -14,7 +14,7 @@ from cdc.pipeline.session import open_session
 from cdc.pipeline.stop import Stop
 from cdc.postgres import tables
 from cdc.postgres.connection import Target
-from cdc.proof.sources import compare_source
+from tests.support.comparison import compare_source
 
 TABLES = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT);

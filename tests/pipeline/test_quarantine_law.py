@@ -13,7 +13,7 @@ from cdc.pipeline.session import open_session
 from cdc.pipeline.stop import Stop
 from cdc.postgres import quarantine
 from cdc.postgres.apply import Applier
-from cdc.proof.sources import compare_source
+from tests.support.comparison import compare_source
 
 CREATE = """
     CREATE TABLE t (k PRIMARY KEY, v REAL, w TEXT);

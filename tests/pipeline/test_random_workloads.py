@@ -19,10 +19,10 @@ from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
-from cdc.proof.sources import compare_source
 from cdc.sqlite import changelog
 from tests.capture.legacy import RAN_AWAY, SETTLE, Legacy
 from tests.capture.workload import INSTALL, RENEW, Workload, generate
+from tests.support.comparison import compare_source
 
 WORKLOADS = 200
 SOAK_WORKLOADS = 500

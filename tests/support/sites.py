@@ -24,10 +24,12 @@ from cdc.plan.plan import Plan
 from cdc.plan.target import ask
 from cdc.postgres import state
 from cdc.postgres.connection import Target
-from cdc.proof.sources import compare_source
+from cdc.proof.outcome import Verdict
+from cdc.proof.sources import Request, prove
 from cdc.sqlite import introspect, log
 from cdc.sqlite.connection import SourceFile
 from tests.support.command import Command, RunningDaemon
+from tests.support.comparison import compare_source
 from tests.support.storm import Storm
 from tests.support.waiting import wait_until
 
@@ -171,7 +173,10 @@ class Site:
         return all(lag.settled and lag.lag_events == 0 for lag in self.lags())
 
     def differences(self) -> list[str]:
-        """Where the two sides are not equal, row by row; for sources at rest."""
+        """Where the two sides are not equal, row by row; for sources at rest.
+
+        Where there is nothing, the proof must find nothing either.
+        """
         found = []
         with self.target() as target:
             for source in self.config.sources:
@@ -184,7 +189,15 @@ class Site:
                 wanted = self._wanted(source.path, source.captures)
                 if missing := wanted - {c.table for c in compared}:
                     found.append(f"not captured: {missing}")
+            if not found:
+                verdict = prove(self.config, target, Request(full=True))
+                assert verdict.converged, verdict
         return found
+
+    def prove(self, *, full: bool = False, **request: Any) -> Verdict:
+        """What `cdc verify` does, without the cost of a process of its own."""
+        with self.target() as target:
+            return prove(self.config, target, Request(full=full, **request))
 
     def assert_equal(self) -> None:
         """Every row of every table is equal on both sides; for sources at rest."""

@@ -1,0 +1,85 @@
+"""Keys that are still to be compared, one by one: in flight before, or named by the log.
+
+A key is compared at rest where nothing changed it between the target's position and the moment at
+which SQLite is read. Where it keeps changing, its last logged image up to that position counts: so
+a row that changes each second does not escape.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from cdc.proof.following import Form
+from cdc.proof.rows import RowComparison
+from cdc.proof.sides import Sides
+from cdc.proof.target import TargetRow, snapshot
+from cdc.schema import Key
+from cdc.sqlite.connection import Wait
+
+AT_ONCE: Final = 200
+"""Keys looked up in one short read of the file."""
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long to wait for the target to apply anything at all, before what is owed stays so."""
+
+PAUSE_SECONDS: Final = 0.05
+
+
+class Debts:
+    """What is owed of one table."""
+
+    def __init__(
+        self,
+        sides: Sides,
+        rows: RowComparison,
+        wait: Wait,
+    ) -> None:
+        self._sides = sides
+        self._rows = rows
+        self._wait = wait
+
+    def settle(self) -> int:
+        """Compare what is owed, as long as the target advances; how many are left."""
+        following, layout = self._sides.following, self._sides.layout
+        last, end = -1, time.monotonic() + PATIENCE_SECONDS
+        while owed := following.owed(layout):
+            position = -1
+            keys = list(owed.items())
+            for at in range(0, len(keys), AT_ONCE):
+                position = self._settle(keys[at : at + AT_ONCE])
+                self._sides.file.give_way()
+            if position != last or len(following.owed(layout)) < len(owed):
+                last, end = position, time.monotonic() + PATIENCE_SECONDS
+            elif time.monotonic() > end:
+                break
+            if following.owed(layout) and self._wait(PAUSE_SECONDS):
+                break
+        return len(following.owed(layout))
+
+    def _settle(self, owed: Sequence[tuple[Form, Key]]) -> int:
+        sides = self._sides
+        with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
+            self._rows.look(seen)
+            theirs = seen.rows_of([key for _, key in owed])
+            with sides.file.reading():
+                rows = {
+                    form: sides.row_of(key)
+                    for form, key in owed
+                    if not sides.is_in_flight(form, seen.position)
+                }
+        for form, key in owed:
+            found = theirs.get(form)
+            if form in rows:
+                self._rows.judge(key, rows[form], found)
+            elif not self._judge_moving(form, key, found, seen.position):
+                continue
+            sides.following.settle(sides.layout, form)
+        sides.following.forget(seen.position)
+        return seen.position
+
+    def _judge_moving(self, form: Form, key: Key, found: TargetRow | None, position: int) -> bool:
+        change = self._sides.following.at(self._sides.layout, form, position)
+        if change is None:
+            return False
+        self._rows.judge(key, change.row, found)
+        return True

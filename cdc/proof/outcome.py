@@ -1,0 +1,135 @@
+"""What a proof found, for whoever shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from cdc.schema import Key
+
+EXAMPLES: Final = 20
+"""Differences of a table that are kept with all their values."""
+
+MOST_KEYS: Final = 10_000
+"""Keys of differing rows that are kept for a repair; with more, the table is copied again."""
+
+What = Literal["missing", "extra", "different"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDifference:
+    """One column of a row: what SQLite has, as SQL literal, and what PostgreSQL has, as text."""
+
+    column: str
+    source: str | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that is not as it should be; `key` in the SQL literals of SQLite."""
+
+    what: What
+    key: tuple[str, ...]
+    columns: tuple[ColumnDifference, ...] = ()
+
+
+@dataclass(slots=True)
+class TableOutcome:
+    """What was found for one table.
+
+    `rows` are those of SQLite that were compared in this run, of at most about `expected`;
+    `kept_rows` those of ranges that were
+    proven before and not touched since. `missing`, `extra` and `different` count rows. `altered`
+    counts values for which the configuration has another one stored. `quarantined` and `dropped`
+    rows are missing by rights; `stale` are entries of the quarantine whose row is gone.
+    `owed` are keys that could not be compared, since they kept changing or nothing was applied.
+    `problem` says why the table could not be compared at all; `done` that it was, to its end.
+
+    `position` is that of the last range; `guarded` says that the target refused other writers.
+    `source_digest` and `target_digest` are those of the whole
+    table, where every range was compared in this run and at rest.
+    """
+
+    name: str
+    target: str
+    rows: int = 0
+    expected: int | None = None
+    kept_rows: int = 0
+    missing: int = 0
+    extra: int = 0
+    different: int = 0
+    altered: int = 0
+    quarantined: int = 0
+    dropped: int = 0
+    stale: int = 0
+    owed: int = 0
+    ranges: int = 0
+    kept_ranges: int = 0
+    position: int = 0
+    guarded: bool = False
+    seconds: float = 0.0
+    source_digest: str | None = None
+    target_digest: str | None = None
+    problem: str = ""
+    done: bool = False
+    repaired: int = 0
+    examples: list[Difference] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        return self.missing + self.extra + self.different
+
+    @property
+    def equal(self) -> bool:
+        """Whether every row was compared and none differs."""
+        return self.done and not (self.differences or self.stale or self.owed or self.problem)
+
+    def note(self, difference: Difference, key: Key) -> None:
+        """Count a difference, and keep it as long as there are few."""
+        setattr(self, difference.what, getattr(self, difference.what) + 1)
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(difference)
+        if len(self.keys) < MOST_KEYS:
+            self.keys.append(key)
+
+
+@dataclass(slots=True)
+class SourceOutcome:
+    """What was found for one source. `captured_seq` and `applied_seq` as of the end."""
+
+    name: str
+    captured_seq: int = 0
+    applied_seq: int = 0
+    seconds: float = 0.0
+    tables: list[TableOutcome] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def in_flight(self) -> int:
+        """Keys that could not be compared."""
+        return sum(table.owed for table in self.tables)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether every target table refused other writers."""
+        return all(table.guarded for table in self.tables)
+
+    @property
+    def converged(self) -> bool:
+        return not self.problem and all(table.equal for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The whole answer. `full` says that nothing rests on an earlier proof."""
+
+    sources: Sequence[SourceOutcome]
+    full: bool
+    started_at: datetime
+    seconds: float
+
+    @property
+    def converged(self) -> bool:
+        return all(source.converged for source in self.sources)

@@ -1,0 +1,45 @@
+"""One table on both sides, as the parts of its proof share it."""
+
+from dataclasses import dataclass
+
+from cdc.postgres.connection import Target
+from cdc.proof.following import Following, Form
+from cdc.proof.source import ProvenSource
+from cdc.proof.target import ProvenTable
+from cdc.schema import Key, Row
+from cdc.sqlite.captures import Captured
+from cdc.sqlite.lookup import row_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A captured table of an open file, and its target."""
+
+    file: ProvenSource
+    captured: Captured
+    table: ProvenTable
+    target: Target
+
+    @property
+    def following(self) -> Following:
+        return self.file.following
+
+    @property
+    def layout(self) -> int:
+        return self.captured.layout
+
+    def key(self, row: Row) -> Key:
+        """The key of a row of SQLite."""
+        return tuple(row[i] for i in self.table.mapped.key)
+
+    def is_in_flight(self, form: Form, position: int) -> bool:
+        """Whether a key changed behind `position`."""
+        return self.following.in_flight(self.layout, form, position)
+
+    def owe(self, form: Form, key: Key) -> None:
+        """Note that a key is still to be compared."""
+        self.following.owe(self.layout, form, key)
+
+    def row_of(self, key: Key) -> Row | None:
+        """The row of a key in SQLite; within a read transaction."""
+        return row_of(self.file.file, self.captured.source, key)

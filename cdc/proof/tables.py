@@ -1,0 +1,151 @@
+"""One table of a source, from what is kept of it to what is proven now."""
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cdc.postgres import quarantine
+from cdc.proof import kept
+from cdc.proof.debts import Debts
+from cdc.proof.gaps import WHOLE, Gap, gaps
+from cdc.proof.kept import Kept, KeptRange
+from cdc.proof.outcome import TableOutcome
+from cdc.proof.rows import RowComparison
+from cdc.proof.sides import Sides
+from cdc.proof.table import TableProof, TargetMoved
+from cdc.proof.target import Standing, snapshot
+from cdc.proof.touched import Touched
+from cdc.proof.unordered import compare_whole
+from cdc.schema import Key
+from cdc.sqlite.connection import Wait
+from cdc.sqlite.walk import TableWalk
+
+SAVE_SECONDS: Final = 1.0
+"""How much of the work a kill may undo."""
+
+MOST_TOUCHED: Final = 10
+"""One key in so many rows: with more of them touched, ranges are digested anew instead."""
+
+QUARANTINED_AT_ONCE: Final = 100
+
+
+class TableRun:
+    """The proof of one table in one run. `max_age` is how old a kept range may be."""
+
+    def __init__(
+        self,
+        sides: Sides,
+        outcome: TableOutcome,
+        wait: Wait,
+    ) -> None:
+        self._sides = sides
+        self._source = sides.table.source
+        self._target = sides.target
+        self._outcome = outcome
+        self._rows = RowComparison(sides, outcome)
+        self._debts = Debts(sides, self._rows, wait)
+        self._standing: Standing | None = None
+        self._unsaved: list[KeptRange] = []
+        self._next_save = time.monotonic() + SAVE_SECONDS
+
+    def run(self, touched: Touched, *, full: bool, max_age: timedelta) -> None:
+        """Prove the table: what is kept by the keys touched since, all else by its ranges."""
+        started = time.monotonic()
+        with self._target.lease() as conn:
+            with snapshot(conn, self._sides.table) as seen:
+                standing = self._standing = seen.standing
+                held = kept.load(conn, self._source, self._sides.captured.name, standing)
+            self._outcome.guarded = standing.guarded
+            if standing.state != "live":
+                raise TargetMoved(f"{self._outcome.target} is not copied yet.")
+        with self._sides.file.reading():
+            walk = TableWalk(self._sides.file.file, self._sides.captured.source)
+            self._outcome.expected = walk.estimated_rows()
+        proof = TableProof(
+            self._sides,
+            self._rows,
+            self._outcome,
+            keep=self._unsaved.append,
+            flush=self._save_when_due,
+        )
+        if proof.ranged:
+            usable = [] if full else self._usable(held, touched, max_age)
+            self._prove_ranges(proof, held, usable, touched)
+        else:
+            compare_whole(self._sides, self._rows, self._outcome)
+        self._outcome.owed = self._debts.settle()
+        self._check_quarantine()
+        self._outcome.done = True
+        if self._outcome.equal:
+            with self._target.lease() as conn:
+                kept.advance(conn, self._source, self._sides.captured.name, standing, held.mark)
+        self._outcome.seconds = time.monotonic() - started
+
+    def _usable(self, held: Kept, touched: Touched, max_age: timedelta) -> list[KeptRange]:
+        """The ranges that the log, and the keys that it names, can stand for."""
+        oldest = datetime.now(UTC) - max_age
+        ranges = [
+            each
+            for each in held.ranges
+            if each.position >= touched.since and each.proven_at and each.proven_at >= oldest
+        ]
+        keys = len(touched.of(self._sides.layout)) + len(held.touched)
+        rows = sum(each.rows for each in ranges)
+        return ranges if keys * MOST_TOUCHED <= rows or keys < MOST_TOUCHED else []
+
+    def _prove_ranges(
+        self, proof: TableProof, held: Kept, usable: list[KeptRange], touched: Touched
+    ) -> None:
+        left = gaps(usable)
+        if left is None:
+            usable, left = [], [WHOLE]
+        self._outcome.kept_ranges = len(usable)
+        self._outcome.kept_rows = sum(each.rows for each in usable)
+        useless = [each for each in held.ranges if each not in usable]
+        if useless:
+            with self._target.lease() as conn:
+                kept.forget(conn, useless)
+        if usable:
+            self._owe([*touched.of(self._sides.layout), *held.touched])
+        self._prove(proof, left)
+
+    def _prove(self, proof: TableProof, left: list[Gap]) -> None:
+        try:
+            proof.run(left)
+        finally:
+            self._save()
+
+    def _owe(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._sides.owe(self._sides.table.key_forms(key), key)
+
+    def _save_when_due(self) -> None:
+        if time.monotonic() >= self._next_save:
+            self._save()
+
+    def _save(self) -> None:
+        self._next_save = time.monotonic() + SAVE_SECONDS
+        if self._unsaved and self._standing is not None:
+            with self._target.lease() as conn:
+                kept.save(
+                    conn, self._source, self._sides.captured.name, self._standing, self._unsaved
+                )
+            self._unsaved.clear()
+
+    def _check_quarantine(self) -> None:
+        """Count the rows that are missing by rights, and the entries that no row stands behind."""
+        with self._target.lease() as conn:
+            entries = quarantine.entries(conn, self._source, self._sides.captured.name)
+            with snapshot(conn, self._sides.table) as seen:
+                position = seen.position
+        for at in range(0, len(entries), QUARANTINED_AT_ONCE):
+            with self._sides.file.reading():
+                for entry in entries[at : at + QUARANTINED_AT_ONCE]:
+                    form = self._sides.table.key_forms(entry.key)
+                    row = self._sides.row_of(entry.key)
+                    if row is not None:
+                        name = "quarantined" if entry.dropped_at is None else "dropped"
+                        setattr(self._outcome, name, getattr(self._outcome, name) + 1)
+                    elif not self._sides.is_in_flight(form, position):
+                        self._outcome.stale += 1

@@ -1,0 +1,401 @@
+"""PostgreSQL's side of a proof: one table in one snapshot, together with the position it is at."""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import sql
+
+from cdc.errors import TargetRefused
+from cdc.mapping.literals import literal
+from cdc.mapping.table import MappedTable
+from cdc.postgres.connection import Connection
+from cdc.postgres.keys import load_key
+from cdc.postgres.translate import translated
+from cdc.proof.canonical import Canonical, plain_digits
+from cdc.proof.columns import ProvenColumn
+from cdc.resources import load_sql
+from cdc.schema import Key, UndecodableText
+
+COUNT: Final = sql.SQL("count(*)")
+
+_UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The end of a range of keys, in the words of both sides: the key of a row in PostgreSQL.
+
+    `texts` are its values as PostgreSQL writes them, `key` what they are in SQLite.
+    """
+
+    texts: tuple[str, ...]
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the target says of a table, and of its source, in one snapshot.
+
+    `position` is the last event applied, `copied_at` tells one copy of the table from the next,
+    `guarded` says that the table refuses other writers. `quarantine` changes whenever the table's
+    quarantine does.
+    """
+
+    position: int
+    log_id: str
+    state: str
+    copied_at: datetime
+    epoch: int
+    guarded: bool
+    quarantine: tuple[int, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRange:
+    """A range of keys: `rows` of them, the digest of each column, and `end`.
+
+    `end` is None where there are no more, in the table or before the end that was asked for.
+    """
+
+    rows: int
+    digests: tuple[bytes, ...]
+    end: Bound | None
+
+
+TargetRow = tuple[Canonical, ...]
+
+
+class ProvenTable:
+    """A target table as the proof reads it. `columns` are those of `mapped`, in its order."""
+
+    def __init__(self, source: str, mapped: MappedTable) -> None:
+        self.source = source
+        self.mapped = mapped
+        self.columns = [ProvenColumn(column) for column in mapped.columns]
+        self.key_at = mapped.key_at
+        self.table = sql.Identifier(mapped.schema, mapped.name)
+        self.ordered = all(column.type.ordered for column in mapped.key_columns)
+        self._key = [_key_column(column.name, column.type.wire) for column in mapped.key_columns]
+        self._key_types = [sql.SQL(_TYPES[column.type.wire]) for column in mapped.key_columns]
+
+    @property
+    def sends_values(self) -> bool:
+        """Whether PostgreSQL has to send values of it to be digested."""
+        return any(column.sent for column in self.columns)
+
+    def key_forms(self, key: Key) -> TargetRow:
+        """A key of SQLite in the form in which keys are compared."""
+        return tuple(
+            self.columns[at].forms.of_source(v) for at, v in zip(self.key_at, key, strict=True)
+        )
+
+    def key_of(self, row: TargetRow) -> TargetRow:
+        return tuple(row[at] for at in self.key_at)
+
+    def source_key(self, form: TargetRow) -> Key:
+        """The key of SQLite for one in the form in which keys are compared."""
+        return tuple(
+            value if column.type.name == "literal" else column.type.decode(value)
+            for column, value in (
+                (column, _stored(each, column.type.wire))
+                for column, each in zip(self.mapped.key_columns, form, strict=True)
+            )
+        )
+
+    def range_query(self, after: Bound | None, end: Bound | None, limit: int) -> sql.Composed:
+        """Digests, count and end of the next `limit` rows behind `after`, at most up to `end`."""
+        names = [sql.Identifier(f"x{i}") for i in range(len(self.columns))]
+        keys = [sql.Identifier(f"k{i}") for i in range(len(self._key))]
+        digests = [c.digest(x) for c, x in zip(self.columns, names, strict=True)]
+        last = [sql.SQL("(array_agg({}))[count(*)]").format(key) for key in keys]
+        texts = [sql.SQL("({})::pg_catalog.text").format(each) for each in last]
+        chosen = [
+            sql.SQL("{} AS {}").format(expression, name)
+            for expression, name in zip(
+                [*self._key, *(c.chosen for c in self.columns)], [*keys, *names], strict=True
+            )
+        ]
+        return sql.SQL(
+            "SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}) AS r"
+        ).format(
+            _list([COUNT, *last, *texts, *digests]),
+            _list(chosen),
+            self.table,
+            self._within(after, end),
+            _list(self._key),
+            sql.Literal(limit),
+        )
+
+    def read_range(self, found: Sequence[Any], limit: int) -> TargetRange:
+        """The answer to `range_query`."""
+        width = len(self._key)
+        rows = found[0]
+        end = None
+        if rows == limit:
+            end = Bound(
+                tuple(found[1 + width : 1 + 2 * width]), self._decoded(found[1 : 1 + width])
+            )
+        digests = zip(self.columns, found[1 + 2 * width :], strict=True)
+        return TargetRange(rows, tuple(c.of_target(x) if rows else b"" for c, x in digests), end)
+
+    def rows_query(self, after: Bound | None, end: Bound | None) -> sql.Composed:
+        """The rows of a range, in key order."""
+        return sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+            self._values(), self.table, self._within(after, end), _list(self._key)
+        )
+
+    def all_query(self) -> sql.Composed:
+        """All rows, in any order."""
+        return sql.SQL("SELECT {} FROM {}").format(self._values(), self.table)
+
+    def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[list[str]]]:
+        """The rows of these keys of SQLite; those that the target could not hold are left out."""
+        texts = [each for each in map(self._key_texts, keys) if each is not None]
+        wanted = [sql.Identifier(f"w{i}") for i in range(len(self._key))]
+        arrays = [sql.SQL("%s::pg_catalog.text[]::{}[]").format(kind) for kind in self._key_types]
+        same = [sql.SQL("{} = {}").format(k, w) for k, w in zip(self._key, wanted, strict=True)]
+        query = sql.SQL("SELECT {} FROM unnest({}) AS w ({}) JOIN {} ON {}").format(
+            self._values(), _list(arrays), _list(wanted), self.table, sql.SQL(" AND ").join(same)
+        )
+        return query, [list(column) for column in zip(*texts, strict=True)] or [[] for _ in wanted]
+
+    def row(self, found: Sequence[Any]) -> TargetRow:
+        """A row that PostgreSQL has sent, in the form in which rows are compared."""
+        return tuple(
+            c.forms.of_target(v) if v is not None else ("null", None)
+            for c, v in zip(self.columns, found, strict=True)
+        )
+
+    def _values(self) -> sql.Composed:
+        return _list(
+            sql.SQL("{}::pg_catalog.text" if c.forms.as_text else "{}").format(
+                sql.SQL("{}.{}").format(self.table, sql.Identifier(c.name))
+            )
+            for c in self.columns
+        )
+
+    def _within(self, after: Bound | None, end: Bound | None) -> sql.Composable:
+        conditions = [
+            sql.SQL("({}) {} ({})").format(_list(self._key), sql.SQL(sign), self._bound(bound))
+            for sign, bound in ((">", after), ("<=", end))
+            if bound is not None
+        ]
+        return sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+
+    def _bound(self, bound: Bound) -> sql.Composed:
+        return _list(
+            sql.SQL("{}::{}").format(sql.Literal(text), kind)
+            for text, kind in zip(bound.texts, self._key_types, strict=True)
+        )
+
+    def _decoded(self, values: Sequence[Any]) -> Key:
+        columns = self.mapped.key_columns
+        return tuple(c.type.decode(value) for c, value in zip(columns, values, strict=True))
+
+    def _key_texts(self, key: Key) -> tuple[str, ...] | None:
+        texts = tuple(
+            literal(value) if column.type.name == "literal" else _text(form)
+            for column, value, form in zip(
+                self.mapped.key_columns, key, self.key_forms(key), strict=True
+            )
+        )
+        unheld = any(text is None or "\0" in text for text in texts)
+        return None if unheld else texts  # type: ignore[return-value]
+
+
+class Snapshot:
+    """One snapshot of a table, for as long as it is open, and what the target says of it."""
+
+    def __init__(self, conn: Connection, table: ProvenTable) -> None:
+        self._conn = conn
+        self.table = table
+        self.standing = _standing(conn, table)
+
+    @property
+    def position(self) -> int:
+        return self.standing.position
+
+    def digest(self, after: Bound | None, end: Bound | None, limit: int) -> TargetRange:
+        """The next `limit` rows behind `after`, up to `end`, digested."""
+        with translated(f"digest {self._name}"):
+            found = self._conn.execute(
+                self.table.range_query(after, end, limit), binary=True, prepare=False
+            ).fetchone()
+        assert found is not None
+        return self.table.read_range(found, limit)
+
+    def rows(self, after: Bound | None, end: Bound | None) -> dict[TargetRow, TargetRow]:
+        """The rows of a range, by key."""
+        with translated(f"read {self._name}"):
+            found = self._conn.execute(
+                self.table.rows_query(after, end), binary=True, prepare=False
+            )
+            return self._by_key(found)
+
+    def rows_of(self, keys: Sequence[Key]) -> dict[TargetRow, TargetRow]:
+        """The rows of these keys, by key."""
+        query, arrays = self.table.keys_query(keys)
+        with translated(f"read rows of {self._name}"):
+            return self._by_key(self._conn.execute(query, arrays, binary=True, prepare=False))
+
+    def all_rows(self) -> Iterator[TargetRow]:
+        """All rows, in any order, a few thousand at a time."""
+        with (
+            translated(f"read {self._name}"),
+            self._conn.cursor(name="cdc_proof", binary=True) as cursor,
+        ):
+            cursor.itersize = 5_000
+            cursor.execute(self.table.all_query())
+            for found in cursor:
+                yield self.table.row(found)
+
+    def quarantined(self) -> frozenset[Key]:
+        """The keys in the table's quarantine."""
+        name = self.table.mapped.source.name
+        rows = self._conn.execute(
+            "SELECT key FROM cdc.quarantine WHERE source = %s AND name = %s",
+            (self.table.source, name),
+        )
+        return frozenset(load_key(key) for (key,) in rows)
+
+    def _by_key(self, found: Any) -> dict[TargetRow, TargetRow]:
+        rows = map(self.table.row, found)
+        return {self.table.key_of(row): row for row in rows}
+
+    @property
+    def _name(self) -> str:
+        return f"{self.table.mapped.schema}.{self.table.mapped.name}"
+
+
+@contextmanager
+def snapshot(conn: Connection, table: ProvenTable) -> Iterator[Snapshot]:
+    """A snapshot of a table, open for the length of the block."""
+    with translated(f"read {table.mapped.schema}.{table.mapped.name}"), conn.transaction():
+        # A table that is emptied between a snapshot and the first look at it would read as empty.
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.table))
+        yield Snapshot(conn, table)
+
+
+def _standing(conn: Connection, table: ProvenTable) -> Standing:
+    name = table.mapped.source.name
+    found = conn.execute(
+        load_sql("postgres/proof_standing.sql").encode(), (table.source, name)
+    ).fetchone()
+    if found is None:
+        raise TargetRefused(f"table {name} of {table.source} is not in the target any more")
+    position, log_id, copy, copied_at, epoch, guarded, gate_open, aside, last_aside = found
+    if gate_open:
+        raise TargetRefused(
+            "the gate is open: PostgreSQL takes the writes now",
+            hint="cdc verify compares in the direction in which changes flow.",
+        )
+    return Standing(
+        position, log_id, copy, copied_at, epoch, guarded, quarantine=(aside, last_aside)
+    )
+
+
+_TYPES: Final = {
+    "int2": "pg_catalog.int2",
+    "int4": "pg_catalog.int4",
+    "int8": "pg_catalog.int8",
+    "float4": "pg_catalog.float4",
+    "float8": "pg_catalog.float8",
+    "numeric": "pg_catalog.numeric",
+    "bool": "pg_catalog.bool",
+    "text": "pg_catalog.text",
+    "bytea": "pg_catalog.bytea",
+    "date": "pg_catalog.date",
+    "time": "pg_catalog.time",
+    "timestamp": "pg_catalog.timestamp",
+    "timestamptz": "pg_catalog.timestamptz",
+    "uuid": "pg_catalog.uuid",
+}
+"""The types that a key can have, by the name that they have on the wire."""
+
+
+def _key_column(name: str, wire: str) -> sql.Composable:
+    # In the order of bytes, whatever somebody has declared: that is SQLite's.
+    collate = sql.SQL(' COLLATE "C"') if wire == "text" else sql.SQL("")
+    return sql.Identifier(name) + collate
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def _text(form: Canonical) -> str | None:
+    """A value of a key as PostgreSQL reads it; None where it holds no such value."""
+    tag, value = form
+    convert = _KEY_TEXTS.get(tag)
+    return None if convert is None else convert(value)
+
+
+def _stored(form: Canonical, wire: str) -> Any:
+    """A value in the form that is compared, as psycopg reads it from a column of that type."""
+    tag, value = form
+    convert = _STORED.get(tag)
+    return value if convert is None else convert(value, wire)
+
+
+def _number_stored(number: Decimal, wire: str) -> int | Decimal:
+    return int(number) if wire in {"int2", "int4", "int8"} else number
+
+
+def _text_stored(raw: bytes, _: str) -> str | UndecodableText:
+    text = _decoded(raw)
+    return UndecodableText(raw) if text is None else text
+
+
+def _clock_stored(text: str, wire: str) -> date | time:
+    return date.fromisoformat(text) if wire == "date" else time.fromisoformat(text)
+
+
+def _moment_stored(microseconds: int | Decimal, wire: str) -> datetime:
+    moment = _UNIX + timedelta(microseconds=int(microseconds))
+    return moment if wire == "timestamptz" else moment.replace(tzinfo=None)
+
+
+def _decoded(raw: bytes) -> str | None:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _double(bits: bytes) -> float:
+    return float(struct.unpack(">d", bits)[0])
+
+
+def _moment(microseconds: int | Decimal) -> str | None:
+    if int(microseconds) != microseconds:
+        return None
+    return (_UNIX + timedelta(microseconds=int(microseconds))).isoformat()
+
+
+_KEY_TEXTS: Final[dict[str, Callable[[Any], str | None]]] = {
+    "integer": str,
+    "number": plain_digits,
+    "text": _decoded,
+    "real": lambda bits: repr(_double(bits)),
+    "blob": lambda raw: "\\x" + raw.hex(),
+    "clock": str,
+    "uuid": str,
+    "boolean": lambda flag: "t" if flag else "f",
+    "instant": _moment,
+}
+
+_STORED: Final[dict[str, Callable[[Any, str], Any]]] = {
+    "number": _number_stored,
+    "text": _text_stored,
+    "real": lambda bits, _: _double(bits),
+    "clock": _clock_stored,
+    "uuid": lambda digits, _: UUID(digits),
+    "instant": _moment_stored,
+}

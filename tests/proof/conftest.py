@@ -1,0 +1,69 @@
+"""A site whose tables have every shape, copied once for a module."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from tests.support.command import command
+from tests.support.sites import Site
+
+SHAPES = (Path(__file__).parent / "shapes.sql").read_text(encoding="utf-8")
+
+MAPPING = """
+[sources.tables.mapped.columns.price]
+type = "numeric(10,4)"
+on_misfit = "round"
+[sources.tables.mapped.columns.name]
+type = "varchar(40)"
+[sources.tables.mapped.columns.day]
+type = "date"
+[sources.tables.mapped.columns.clock]
+type = "time"
+[sources.tables.mapped.columns.moment]
+type = "timestamptz"
+timezone = "America/New_York"
+ambiguous = "later"
+missing = "forward"
+[sources.tables.mapped.columns.epoch]
+type = "timestamptz"
+epoch = "ms"
+[sources.tables.mapped.columns.flag]
+type = "boolean"
+true = ["yes"]
+false = ["no"]
+[sources.tables.mapped.columns.document]
+type = "jsonb"
+[sources.tables.mapped.columns.small]
+type = "real"
+on_misfit = "round"
+[sources.tables.mapped.columns.tag]
+type = "uuid"
+[sources.tables.mapped.columns.cut]
+type = "varchar(12)"
+on_misfit = "truncate"
+[sources.tables.mapped.columns.nulled]
+type = "date"
+on_misfit = "null"
+"""
+
+
+@pytest.fixture(scope="module")
+def shapes(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """All shapes, copied to PostgreSQL and at rest; tests leave it as they found it."""
+    folder, name = tmp_path_factory.mktemp("shapes"), f"cdc_shapes_{uuid4().hex}"
+    with psycopg.connect(server_dsn, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+        try:
+            with command(folder, "no secret") as cdc:
+                site = Site(folder, make_conninfo(server_dsn, dbname=name), cdc)
+                site.sqlite(SHAPES)
+                site.configure(more=MAPPING)
+                site.catch_up()
+                yield site
+                site.close()
+        finally:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
