@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date, time
+from decimal import Decimal
 from typing import Final
+from uuid import UUID
 
-from cdc.mapping.expressions import NotTranslatable, Term, expression, string
+from cdc.mapping.expressions import expression
+from cdc.mapping.terms import NotTranslatable, Term, string
 from cdc.mapping.types import TargetType
-from cdc.schema import Affinity
+from cdc.schema import Affinity, Value
 
 _MOMENTS: Final[Mapping[str, str]] = {
     "CURRENT_TIMESTAMP": "YYYY-MM-DD HH24:MI:SS",
@@ -18,7 +22,8 @@ _NOW: Final = re.compile(
 )
 _NOW_IS: Final = {"datetime": "CURRENT_TIMESTAMP", "date": "CURRENT_DATE", "time": "CURRENT_TIME"}
 _WORD: Final = re.compile(r"[^\W\d][\w$]*")
-_WHOLE: Final = re.compile(r"[+-]?\d{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_NEARLY_A_NUMBER: Final = re.compile(r"\s*[+-]?\.?\d")
 
 
 def default_value(text: str, affinity: Affinity, type_: TargetType) -> str | None:
@@ -44,24 +49,49 @@ def _constant(term: Term, affinity: Affinity, type_: TargetType) -> str:
             return term.sql
         case "text", "text", str() if affinity in ("TEXT", "BLOB"):
             return term.sql
-        case "text", "integer", int(number) if affinity == "TEXT":
-            return string(str(number))
-        case "bigint", "text", str(word) if affinity == "INTEGER" and _WHOLE.fullmatch(word):
-            return str(int(word))
-    return _fitting_constant(term, affinity, type_)
+    value = None if term.constant is None else _by_affinity(term.constant, affinity)
+    if value is None or not type_.accepts(value) or type_.alters(value):
+        raise NotTranslatable(f"it is {term.kind}, and the column becomes {type_.name}")
+    return _literal(value, type_)
 
 
-def _fitting_constant(term: Term, affinity: Affinity, type_: TargetType) -> str:
-    """A constant for a type that does not take every value of its kind."""
-    if term.constant is not None and type_.accepts(term.constant):
-        match type_.name.partition("(")[0], term.kind, term.constant:
-            case ("varchar", "text", _) if affinity == "TEXT":
-                return term.sql
-            case "numeric", "integer" | "real", _:
-                return term.sql
-            case "boolean", "integer", number:
-                return "true" if number else "false"
-    raise NotTranslatable(f"it is {term.kind}, and the column becomes {type_.name}")
+def _by_affinity(value: float | str | bytes, affinity: Affinity) -> Value:
+    """What SQLite stores for a constant in a column of this affinity, None where that is not sure.
+
+    >>> _by_affinity("7", "INTEGER"), _by_affinity(7, "TEXT"), _by_affinity(1, "REAL")
+    (7, '7', 1.0)
+    >>> _by_affinity("seven", "REAL"), _by_affinity(0.5, "TEXT"), _by_affinity(" 7", "NUMERIC")
+    ('seven', None, None)
+    """
+    if affinity == "BLOB" or isinstance(value, bytes):
+        return value
+    if affinity == "TEXT":
+        # The digits of a real would be SQLite's to choose.
+        return None if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            return None if _NEARLY_A_NUMBER.match(value) else value
+        value = float(value) if "." in value else int(value)
+    if affinity == "REAL":
+        return float(value)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole else value
+
+
+def _literal(value: Value, type_: TargetType) -> str:
+    """What the type holds for a value of SQLite, as PostgreSQL writes it."""
+    held = type_.forward(value)
+    match held:
+        case bool():
+            return "true" if held else "false"
+        case int() | Decimal():
+            return f"{held.normalize():f}" if isinstance(held, Decimal) else str(held)
+        case str():
+            plain = type_.wire == "text"
+            return string(held) if plain else f"{string(held)}::{type_.sql}"
+        case date() | time() | UUID():  # a datetime is a date
+            return f"{string(str(held))}::{type_.sql}"
+    raise NotTranslatable(f"a {type_.name} has no default of this kind")
 
 
 def _moment(text: str) -> str | None:
@@ -81,4 +111,6 @@ def _moment_value(moment: str, type_: TargetType) -> str:
             return f"date_trunc('second', {now})"
         case "date", "CURRENT_DATE":
             return f"({now})::date"
+        case "time", "CURRENT_TIME":
+            return f"date_trunc('second', {now})::time"
     raise NotTranslatable(f"SQLite gives text in UTC, and the column becomes {type_.name}")

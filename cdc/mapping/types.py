@@ -113,6 +113,10 @@ class TargetType:
             other = self._codec.instead.get(self.options.instead)
             return None if other is None else other(value)
 
+    def forward(self, value: Value) -> Any:
+        """PostgreSQL's value for one (never None) that has a faithful form; raises Unfitting."""
+        return _stored(self._codec, value, in_key=self.in_key)
+
     def decode(self, stored: Any) -> Value:
         """The value of SQLite for one that psycopg has read (json and jsonb as text).
 

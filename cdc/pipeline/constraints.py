@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 from cdc.constraints import ForeignKey, Untranslated, folded
 from cdc.logs import fields
-from cdc.mapping.expressions import NotTranslatable
+from cdc.mapping.terms import NotTranslatable
 from cdc.pipeline.references import Reference, SourceReferences
 from cdc.pipeline.tables import ReplicatedTable
-from cdc.postgres import constraints, ddl, left_out
+from cdc.postgres import conditions, constraints, ddl, left_out
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.foreign_keys import foreign_key
 
@@ -72,6 +72,8 @@ class SourceConstraints:
             else:
                 missing.append(Untranslated(f"index {index.source}", "", cause))
         with self._target.lease() as conn:
+            if not table.adopted:
+                missing += conditions.complete(conn, design)
             missing += constraints.make_indexes(conn, table.mapped, indexes)
             for key in table.constraints.foreign_keys:
                 refused = self._foreign_key(conn, table, key)

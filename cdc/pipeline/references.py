@@ -16,7 +16,7 @@ from cdc.config.references import table_of
 from cdc.constraints import ForeignKey, Untranslated, folded
 from cdc.errors import ConfigError
 from cdc.logs import fields
-from cdc.mapping.expressions import NotTranslatable
+from cdc.mapping.terms import NotTranslatable
 from cdc.postgres import constraints, left_out, references
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key_between

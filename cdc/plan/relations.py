@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdc.constraints import ForeignKey, folded
-from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
+from cdc.mapping.terms import NotTranslatable
 from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key
 from cdc.postgres.references import configured
 from cdc.sqlite.connection import SourceFile

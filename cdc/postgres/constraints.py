@@ -13,8 +13,8 @@ from psycopg import sql
 
 from cdc.constraints import Untranslated
 from cdc.errors import TargetUnavailable
-from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable
+from cdc.mapping.terms import NotTranslatable
 from cdc.postgres.connection import Connection
 from cdc.postgres.ddl import IndexDesign, qualified, quoted
 from cdc.postgres.foreign_keys import ForeignKeyDesign
@@ -54,7 +54,7 @@ def make_indexes(
             try:
                 _make_index(conn, table, design)
             except psycopg.Error as exc:
-                why = _lasting(exc, f"make index {design.name}")
+                why = lasting(exc, f"make index {design.name}")
                 refused.append(Untranslated(f"index {design.source}", "", why))
     return refused
 
@@ -112,7 +112,7 @@ def make_foreign_key(conn: Connection, design: ForeignKeyDesign) -> Untranslated
         if not validated:
             conn.execute(design.validate.encode())
     except psycopg.Error as exc:
-        return Untranslated(what, "", _lasting(exc, f"make {what}"))
+        return Untranslated(what, "", lasting(exc, f"make {what}"))
     except NotTranslatable as exc:
         return Untranslated(what, "", str(exc))
     return None
@@ -164,7 +164,7 @@ def _validated(conn: Connection, design: ForeignKeyDesign) -> bool | None:
     return row[0] if row else None
 
 
-def _lasting(exc: psycopg.Error, action: str) -> str:
+def lasting(exc: psycopg.Error, action: str) -> str:
     """Why PostgreSQL refuses; raises what may pass by itself."""
     error = translate(exc, action)
     if isinstance(error, TargetUnavailable):

@@ -20,16 +20,10 @@ from cdc.constraints import (
     folded,
 )
 from cdc.mapping.default_values import default_value
-from cdc.mapping.expressions import (
-    NotTranslatable,
-    Term,
-    column_terms,
-    condition,
-    expression,
-    string,
-)
+from cdc.mapping.expressions import condition, expression
 from cdc.mapping.extras import AskedIndex
 from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.terms import NotTranslatable, Term, column_terms, string
 from cdc.postgres.extras import added_comment, added_text, storage_text
 from cdc.postgres.identifiers import target_identifier, with_hash
 from cdc.schema import Column
@@ -61,13 +55,18 @@ class IndexDesign:
 class ColumnDesign:
     """A column as it will be: its name, quoted, its type, and what a value that is left out is.
 
-    `default` is "" for none; that of an identity says nothing of values.
+    `default` is "" for none; that of an identity says nothing of values. `plain_name` is the name
+    without quotes.
     """
 
-    name: str
+    plain_name: str
     type: str
     not_null: bool
     default: str
+
+    @property
+    def name(self) -> str:
+        return quoted(self.plain_name)
 
     @property
     def definition(self) -> str:
@@ -76,16 +75,29 @@ class ColumnDesign:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckDesign:
+    """A CHECK as it will be: its name, its condition in PostgreSQL, and what SQLite has for it."""
+
+    name: str
+    condition: str
+    text: str
+
+    @property
+    def definition(self) -> str:
+        return f"CONSTRAINT {quoted(self.name)} CHECK ({self.condition})"
+
+
+@dataclass(frozen=True, slots=True)
 class TableDesign:
     """A target table: its statements, and what of the source they could not say.
 
-    `columns` stand in the order of the table's, `checks` as they are in a CREATE TABLE.
+    `columns` stand in the order of the table's.
     """
 
     table: MappedTable
     create: str
     columns: tuple[ColumnDesign, ...] = ()
-    checks: tuple[str, ...] = ()
+    checks: tuple[CheckDesign, ...] = ()
     comments: tuple[str, ...] = ()
     indexes: tuple[IndexDesign, ...] = ()
     untranslated: tuple[Untranslated, ...] = ()
@@ -124,18 +136,18 @@ class _Designer:
     table: MappedTable
     constraints: Constraints
     untranslated: list[Untranslated] = field(default_factory=list)
-    terms: Mapping[str, Term | str] = field(init=False)
+    terms: Mapping[str, Term] = field(init=False)
 
     def __post_init__(self) -> None:
         self.terms = column_terms(_columns(self.table))
 
-    def create(self, columns: Sequence[ColumnDesign], checks: Sequence[str]) -> str:
+    def create(self, columns: Sequence[ColumnDesign], checks: Sequence[CheckDesign]) -> str:
         key = name_list(column.name for column in self.table.key_columns)
         parts = [
             *(column.definition for column in columns),
             *map(added_text, self.table.extras.added),
             f"PRIMARY KEY ({key})",
-            *checks,
+            *(check.definition for check in checks),
         ]
         storage = self.table.extras.storage
         ending = f"\n) WITH ({storage_text(storage)})" if storage else "\n)"
@@ -171,7 +183,7 @@ class _Designer:
             yield self._asked_index(asked)
 
     def _column(self, source: Column, target: TargetColumn) -> ColumnDesign:
-        name, type_ = quoted(target.name), target.type
+        type_ = target.type
         in_key = target in self.table.key_columns
         # "C" is SQLite's BINARY order: a range in key order means the same rows on both sides.
         collation = ' COLLATE "C"' if in_key and _is_text(target) else ""
@@ -184,7 +196,7 @@ class _Designer:
                 expression_,
                 "it becomes a plain column with the value that SQLite computes",
             )
-        return ColumnDesign(name, type_.sql + collation, required, ending)
+        return ColumnDesign(target.name, type_.sql + collation, required, ending)
 
     def _default(self, source: Column, target: TargetColumn) -> str:
         text = self.constraints.defaults.get(source.name)
@@ -197,7 +209,8 @@ class _Designer:
             return ""
         return "" if value is None else f" DEFAULT {value}"
 
-    def checks(self) -> Iterator[str]:
+    def checks(self) -> Iterator[CheckDesign]:
+        taken: set[str] = set()
         for check in self.constraints.checks:
             try:
                 translated = condition(check.text, self.terms)
@@ -205,8 +218,13 @@ class _Designer:
                 named = f"CHECK {check.name}" if check.name else "CHECK"
                 self._leave_out(named, check.text, str(exc))
                 continue
-            name = f"CONSTRAINT {quoted(target_identifier(check.name))} " if check.name else ""
-            yield f"{name}CHECK ({translated})"
+            # In SQLite two checks may have one name.
+            base = check.name or f"{self.table.name}_check"
+            names = (base if n == 0 else f"{base}{n}" for n in range(len(taken) + 1))
+            fitting = (target_identifier(name, self.table.fold) for name in names)
+            name = next(name for name in fitting if name not in taken)
+            taken.add(name)
+            yield CheckDesign(name, translated, check.text)
 
     def _index(self, index: Index) -> IndexDesign:
         terms = ", ".join(self._index_term(term) for term in index.terms)
@@ -246,6 +264,8 @@ class _Designer:
             value = expression(term.expression, self.terms)
             if value.kind == "boolean":
                 raise NotTranslatable("the outcome of a comparison is used as a number")
+            if value.kind == "opaque":
+                raise NotTranslatable(value.reason)
             text, is_text = f"({value.sql})", value.kind == "text"
         else:
             name = term.column or ""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from cdc.constraints import ForeignKey
-from cdc.mapping.expressions import NotTranslatable
 from cdc.mapping.table import MappedTable, TargetColumn
+from cdc.mapping.terms import NotTranslatable
 from cdc.postgres.ddl import (
     WHOLE_NUMBERS,
     is_text_type,

@@ -113,7 +113,7 @@ def _statements(table: MappedTable, origins: Origins, design: ddl.TableDesign) -
             yield f"{alter} ADD COLUMN {column.name} {column.type}{required}{column.default}"
     yield from _settings(alter, table, origins, design)
     for check in design.checks:
-        yield f"{alter} ADD {check} NOT VALID"
+        yield f"{alter} ADD {check.definition} NOT VALID"
     yield from design.comments
 
 

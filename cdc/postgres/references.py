@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from cdc.constraints import folded
-from cdc.mapping.expressions import NotTranslatable
+from cdc.mapping.terms import NotTranslatable
 from cdc.postgres import state
 from cdc.postgres.connection import Connection
 from cdc.postgres.foreign_keys import ForeignKeyDesign, KeyEnd

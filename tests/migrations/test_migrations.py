@@ -69,6 +69,29 @@ def test_alembic_migrates_all_at_once(live):
     assert daemon.stop() == 0
 
 
+@pytest.mark.parametrize("live", [ALEMBIC], indirect=True, ids=["alembic"])
+def test_alembic_tightens_a_column(live):
+    """NOT NULL, DEFAULT and CHECK that a rebuild adds are there behind the copy, for all rows."""
+    live.migrate("r5")
+    live.site.sqlite("INSERT INTO shop_orders (article, quantity) VALUES ('a', NULL), ('b', 2)")
+    live.site.configure()
+    live.site.catch_up()
+    made = live.site.created()["shop_orders"]
+    live.migrate("r6")
+    live.site.catch_up()
+    live.site.assert_equal()
+    assert live.site.created()["shop_orders"] == made
+    assert live.site.postgres(
+        "SELECT a.attnotnull, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a"
+        " JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+        " WHERE a.attrelid = 'shop_orders'::regclass AND a.attname = 'quantity'"
+    ) == [(True, "5")]
+    assert live.site.postgres(
+        "SELECT conname, convalidated FROM pg_constraint"
+        " WHERE contype = 'c' AND conrelid = 'shop_orders'::regclass"
+    ) == [("some", True)]
+
+
 @pytest.mark.parametrize("live", [DJANGO], indirect=True, ids=["django"])
 def test_django_drops_a_column_once_its_table_is_let_go(live):
     """SQLite refuses DROP COLUMN under a trigger: one step lets the table go, another takes it

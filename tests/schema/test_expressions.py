@@ -2,9 +2,11 @@
 
 import pytest
 
-from cdc.mapping.expressions import NotTranslatable, column_terms, condition
+from cdc.mapping.codec import Options
+from cdc.mapping.expressions import condition
 from cdc.mapping.table import TargetColumn
-from cdc.mapping.types import BIGINT, DOUBLE, LITERAL, TEXT
+from cdc.mapping.terms import NotTranslatable, column_terms
+from cdc.mapping.types import BIGINT, DOUBLE, LITERAL, TEXT, target_type
 from cdc.schema import Column
 
 SHAPES = (
@@ -15,6 +17,16 @@ SHAPES = (
     ("r", "REAL", DOUBLE, "BINARY"),
     ("d", "NUMERIC", TEXT, "BINARY"),
     ("l", "BLOB", LITERAL, "BINARY"),
+    ("v", "TEXT", target_type("varchar(9)"), "BINARY"),
+    ("n", "REAL", target_type("numeric(10,4)", "REAL"), "BINARY"),
+    ("i", "INTEGER", target_type("integer"), "BINARY"),
+    ("f", "INTEGER", target_type("boolean", "INTEGER"), "BINARY"),
+    ("day", "TEXT", target_type("date", "TEXT"), "BINARY"),
+    ("at", "TEXT", target_type("timestamptz", "TEXT"), "BINARY"),
+    ("js", "TEXT", target_type("jsonb", "TEXT"), "BINARY"),
+    ("w", "TEXT", target_type("boolean", "TEXT", Options(true=("y",))), "BINARY"),
+    ("o", "REAL", target_type("numeric(9,2)", "REAL", Options(instead="round")), "BINARY"),
+    ("t", "TEXT", target_type("bigint", "TEXT"), "BINARY"),
 )
 COLUMNS = column_terms(
     {
@@ -38,6 +50,19 @@ COLUMNS = column_terms(
         ("a IS NOT 3", '("a" IS DISTINCT FROM 3)'),
         ("a NOT IN (1, NULL)", '(NOT (("a" = 1) OR (NULL::boolean)))'),
         ("d = 'open'", '("d" COLLATE "C" = \'open\' COLLATE "C")'),
+        (
+            "v IN ('a', 'b')",
+            '((("v" COLLATE "C" = \'a\' COLLATE "C") OR ("v" COLLATE "C" = \'b\' COLLATE "C")))',
+        ),
+        ("n > 0 AND n <= 0.5", '(("n" > 0) AND ("n" <= 0.5))'),
+        ("n < 0.1000000000000000055", '("n" < 0.1)'),
+        ("abs(i) < 5", '(abs("i"::bigint) < 5)'),
+        ("f IN (0, 1)", '(((NOT "f") OR "f"))'),
+        ("f AND NOT f <> 1", '("f" AND (NOT (NOT "f")))'),
+        ("f < 2", '("f"::integer < 2)'),
+        ("day >= '2020-01-01'", "(\"day\" >= DATE '2020-01-01')"),
+        ("at IS NULL OR l IS NOT NULL", '(("at" IS NULL) OR ("l" IS NOT NULL))'),
+        ("json_valid(js)", '("js" IS NOT NULL OR NULL)'),
     ],
 )
 def test_what_means_the_same_is_translated(text: str, translated: str) -> None:
@@ -61,6 +86,13 @@ def test_what_means_the_same_is_translated(text: str, translated: str) -> None:
         ("CASE a WHEN 1 THEN 0 END", "CASE"),
         ("a = (b > 1)", "used as a number"),
         ("s > CURRENT_TIMESTAMP", "is text in SQLite"),
+        ("day > '2020-1-1'", "converts by affinity"),
+        ("at > '2020-01-01'", "becomes timestamptz"),
+        ("json_valid(s)", "json_valid"),
+        ("w = 'y'", "has words for true and false"),
+        ("o > 0", "holds other values"),
+        ("o IS NOT NULL", "holds other values"),
+        ("t > 5", "becomes bigint"),
     ],
 )
 def test_what_might_differ_is_refused_with_its_reason(text: str, reason: str) -> None:
