@@ -10,6 +10,7 @@
     │   ├── SchemaMoved          its schema changed while it was looked at
     │   ├── TableGone            a captured table is not in it any more
     │   ├── CaptureRefused       a table cannot be captured faithfully
+    │   ├── DirectionChanged     it is not the way back any more that rows were to go
     │   ├── HoldEnded            files are not held still any more
     │   └── SealIncomplete       some files were sealed, and others could not be
     ├── ArchiveError             the event store could not be used                exit 3
@@ -95,6 +96,10 @@ class ArchiveError(CdcError):
 
 class ArchiveDamaged(ArchiveError):
     """A segment of the event store is missing, or is not what was written."""
+
+
+class DirectionChanged(SourceError):
+    """The file takes rows from PostgreSQL no more, or others than those that were made ready."""
 
 
 class HoldEnded(SourceError):

@@ -13,6 +13,8 @@ FREEZE: Final = "_cdc_freeze"
 
 MOVES: Final = "_cdc_moves"
 
+REVERSE: Final = "_cdc_reverse"
+
 
 def quote(name: str) -> str:
     """`name` as an identifier, whatever it holds.

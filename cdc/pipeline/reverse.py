@@ -1,0 +1,212 @@
+"""The way back: what others write to PostgreSQL, once it is master, is written to SQLite.
+
+It goes by batches. Where SQLite stands is read first, then a batch of the queue with the rows that
+it names, in one snapshot; SQLite writes it in one transaction if it still stands there; then the
+entries leave the queue. A batch says how rows are and not what was done to them, so it may come
+twice.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
+from tenacity.nap import sleep_using_event
+from tenacity.wait import wait_random_exponential
+
+from cdc.errors import DirectionChanged, SourceBusy, SourceUnavailable, TargetUnavailable
+from cdc.logs import fields
+from cdc.pipeline.pairs import pairs
+from cdc.pipeline.returning import Returning
+from cdc.pipeline.stop import Stop
+from cdc.postgres import queue, reverse
+from cdc.postgres.connection import Target
+from cdc.postgres.queue import QueueBatch
+from cdc.sqlite.connection import SourceFile, Wait
+from cdc.sqlite.direction import Direction
+from cdc.sqlite.reverse import ReverseWriter, RowsInTheWay
+
+log = logging.getLogger(__name__)
+
+BATCH_ENTRIES: Final = 1000
+"""Entries of the queue in one batch, as long as no row is in the way of another one."""
+
+POLL_SECONDS: Final = 0.05
+"""Between two looks at an empty queue. NOTIFY would wake us, but makes the commits of all writers
+wait for each other."""
+
+LONGEST_RETRY_SECONDS: Final = 5.0
+
+PASSING: Final = (TargetUnavailable, SourceBusy, SourceUnavailable)
+"""What may mend itself: tried again for as long as it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one batch came to: its entries in the queue, and the rows that SQLite could not hold."""
+
+    entries: int
+    left_behind: int
+
+
+class ReverseFlow:
+    """Brings one source what others have written, under one epoch. For one thread.
+
+    Whoever uses it holds the source's lock. `epoch` is the gate's, from when it was opened; once
+    the file is not armed with it any more, `step` raises DirectionChanged and writes nothing. It
+    goes on after the gate is closed again, until the queue is empty.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        target: Target,
+        epoch: int,
+        *,
+        batch_entries: int = BATCH_ENTRIES,
+        wait: Wait = time.sleep,
+    ) -> None:
+        """Open the file. Raises SourceError, and TargetRefused where a table has no target."""
+        self._name = name
+        self._target = target
+        self._epoch = epoch
+        self._batch_entries = batch_entries
+        self._wait = wait
+        self._file = SourceFile(path, without_triggers=True, durable=True)
+        try:
+            with target.lease() as conn:
+                found = pairs(conn, self._file, name)
+            self._tables = [pair.mapped for pair in found]
+            self._writer = ReverseWriter(self._file, [pair.captured for pair in found])
+            self._returning = {pair.captured.name: Returning(pair.mapped) for pair in found}
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed."""
+        self._file.close()
+
+    def step(self) -> Written | None:
+        """Bring one batch; None where the queue is empty.
+
+        Raises DirectionChanged, SchemaMoved, SourceError, TargetError. After any of them the same
+        step may be tried again: nothing is lost, and nothing done twice comes out differently.
+        """
+        with self._target.lease() as conn:
+            if not queue.waiting(conn, self._name):
+                return None
+        limit = self._batch_entries
+        while True:
+            # SQLite first. A batch that was read before another one was written is older than it.
+            stand = self._stand()
+            with self._target.lease() as conn:
+                batch = queue.take(conn, self._name, self._tables, limit=limit)
+            if not batch.ids:
+                return None
+            try:
+                return self._bring(stand, batch)
+            except RowsInTheWay as error:
+                limit *= 4
+                log.info(
+                    "%s Taking up to %d entries along.",
+                    error,
+                    limit,
+                    extra=fields("reverse_extended", source=self._name, entries=limit),
+                )
+
+    def _stand(self) -> Direction:
+        stand = self._writer.stand()
+        if stand.epoch != self._epoch:
+            raise DirectionChanged(
+                f"{self._file.path} takes rows under epoch {stand.epoch}, not {self._epoch}."
+            )
+        return stand
+
+    def _bring(self, stand: Direction, batch: QueueBatch) -> Written:
+        returned = [self._returning[t.table.source.name].rows(t) for t in batch.tables]
+        refused = self._writer.write(
+            stand, [each.incoming for each in returned], final=batch.complete, wait=self._wait
+        )
+        left_behind = [
+            *(unfit for each in returned for unfit in each.unfit),
+            *(self._returning[each.table].left_behind(each) for each in refused),
+        ]
+        with self._target.lease() as conn:
+            reverse.settle(
+                conn,
+                self._name,
+                batch,
+                left_behind,
+                epoch=stand.epoch,
+                number=stand.batch + 1,
+            )
+        for each in left_behind:
+            log.warning(
+                "SQLite cannot hold row %s of table %s: %s.",
+                each.key,
+                each.name,
+                each.reason.rstrip("."),
+                extra=fields("left_behind", source=self._name, table=each.name),
+            )
+        return Written(len(batch.ids), len(left_behind))
+
+    def drain(self) -> int:
+        """Bring batches until the queue is empty; how many entries. For a gate that is closed."""
+        entries = 0
+        while (written := self.step()) is not None:
+            entries += written.entries
+        return entries
+
+
+def run(open_flow: Callable[[], ReverseFlow], stop: Stop) -> None:
+    """Follow the queue until asked to stop, whatever happens to either side meanwhile.
+
+    The flow is opened anew after a failure. Raises what cannot mend itself: DirectionChanged, when
+    the way back is over, and errors that need somebody.
+    """
+    flow: ReverseFlow | None = None
+
+    def step() -> Written | None:
+        nonlocal flow
+        flow = flow or open_flow()
+        try:
+            return flow.step()
+        except PASSING:
+            flow.close()
+            flow = None
+            raise
+
+    try:
+        while not stop.asked:
+            retrying = Retrying(
+                retry=retry_if_exception_type(PASSING),
+                wait=wait_random_exponential(multiplier=0.05, max=LONGEST_RETRY_SECONDS),
+                stop=stop_when_event_set(stop.event),
+                sleep=sleep_using_event(stop.event),
+                before_sleep=_report,
+                reraise=True,
+            )
+            try:
+                if retrying(step) is None:
+                    stop.wait(POLL_SECONDS)
+            except PASSING:
+                return  # only a stop ends the attempts
+    finally:
+        if flow is not None:
+            flow.close()
+
+
+def _report(attempt: RetryCallState) -> None:
+    error = attempt.outcome.exception() if attempt.outcome else None
+    pause = attempt.next_action.sleep if attempt.next_action else 0.0
+    log.warning(
+        "%s. Trying again in %.1f s.",
+        str(error).rstrip("."),
+        pause,
+        extra=fields("reverse_waiting", attempt=attempt.attempt_number),
+    )
