@@ -49,6 +49,9 @@ class Backlog:
 
     def read(self, after: Position, up_to: int | None = None) -> Events:
         """The events behind `after`, as many as fit into one batch, in several short reads."""
+        past = self._session.past
+        if past is not None and past.lies_behind(after.seq):
+            return past.read(after.seq, self._batch_events, up_to)
         batch, whole = NO_EVENTS, False
         while True:
             bound = Bound(self._lock_bound, self._batch_events - len(batch.events))

@@ -2,6 +2,7 @@
 
 from cdc.config import SourceConfig
 from cdc.errors import SourceReplaced
+from cdc.pipeline.past import Past
 from cdc.postgres import state
 from cdc.postgres.connection import Connection
 from cdc.sqlite import log
@@ -9,11 +10,19 @@ from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import COPY_AGAIN_HINT, Log, Position
 
 
-def check(file: SourceFile, source: SourceConfig, known: state.Source | None, target: str) -> None:
+def check(
+    file: SourceFile,
+    source: SourceConfig,
+    known: state.Source | None,
+    target: str,
+    *,
+    past: Past | None = None,
+) -> None:
     """Raise SourceReplaced unless the file may feed this target, from where the target stands.
 
-    A file may when its log is the known one and continues the position; or when its log is fresh:
-    it has fed no target yet, so that somebody installed it anew, on purpose.
+    A file may when its log is the known one and continues the position, by itself or with its
+    `past`; or when its log is fresh: it has fed no target yet, so that somebody installed it anew,
+    on purpose.
     """
     with file.reading():
         own = log.read(file)
@@ -26,7 +35,8 @@ def check(file: SourceFile, source: SourceConfig, known: state.Source | None, ta
                 " then cdc install for this source.",
             )
         elif known is not None and known.log_id == own.id:
-            log.check_continues(file, _position(known))
+            if past is None:
+                log.check_continues(file, _position(known))
         elif known is not None and own.target is not None:
             raise SourceReplaced(
                 f"{source.path} holds the log {own.id}, but source {source.name} was replicated"

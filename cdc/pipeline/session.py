@@ -16,6 +16,7 @@ from cdc.logs import fields
 from cdc.pipeline import identity, references
 from cdc.pipeline.batch import Compactor
 from cdc.pipeline.names import naming_of
+from cdc.pipeline.past import Past
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
@@ -51,8 +52,10 @@ class Session:
         stops: Stops,
         schema_version: int,
         application_schema: int,
+        past: Past | None = None,
     ) -> None:
         self.file = file
+        self.past = past
         self.position = position
         self.epoch = epoch
         self.tables = tables
@@ -123,7 +126,8 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             surroundings.check_disk(source.path, config.replication.min_free_disk_mb)
             with file.reading():
                 surroundings.check_file_system(file)
-            identity.check(file, source, known, target_id.id)
+            past = Past.of(conn, config, source, file, known)
+            identity.check(file, source, known, target_id.id, past=past)
             stops = Stops(at_once=not tables)
             wanted = _wanted_tables(file, source, stops)
             renew = _renumbered(file, tables)
@@ -159,6 +163,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 stops=stops,
                 schema_version=schema_version,
                 application_schema=of_application,
+                past=past,
             )
         except BaseException:
             file.close()
