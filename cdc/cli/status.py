@@ -1,6 +1,7 @@
 """`cdc status`: what every source is doing."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rich.table import Table
 
@@ -8,7 +9,10 @@ from cdc.cli.freeze import freeze_as_json
 from cdc.cli.lag import as_json as lag_as_json
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
+from cdc.pipeline.disk import Outlook, outlooks
 from cdc.pipeline.lag import SourceLag, measure
+
+MB: Final = 1_000_000
 
 
 def status(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -17,21 +21,23 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
     with open_target(loaded) as target:
         lags = measure(loaded, target)
         description = target.description
+    disks = outlooks(loaded, {each.name: each.applied_seq for each in lags})
     if json:
-        put_json(_as_json(lags, description))
+        put_json(_as_json(lags, disks, description))
         return
     DATA.print(f"target  {description}", markup=False)
     for each in lags:
-        _print_source(each)
+        _print_source(each, disks[each.name])
 
 
-def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
+def _as_json(lags: list[SourceLag], disks: Mapping[str, Outlook], target: str) -> dict[str, Any]:
     sources = [
         lag
         | {
             "path": each.path,
             "message": each.message,
             "holder": each.holder,
+            "disk": _disk_as_json(disks[each.name]),
             "tables": each.tables,
             "left_out": each.left_out,
             "freeze": freeze_as_json(each.freeze) if each.freeze else None,
@@ -44,7 +50,26 @@ def _as_json(lags: list[SourceLag], target: str) -> dict[str, Any]:
     return {"target": target, "sources": sources}
 
 
-def _print_source(each: SourceLag) -> None:
+def _disk_as_json(disk: Outlook) -> dict[str, Any]:
+    return {
+        "free_mb": disk.free_mb,
+        "waiting_mb": round(disk.waiting_bytes / MB, 3),
+        "growth_mb_per_hour": round(disk.bytes_per_hour / MB, 3),
+        "seconds_left": None if disk.seconds_left is None else round(disk.seconds_left),
+    }
+
+
+def _disk(disk: Outlook) -> str:
+    words = f"{disk.free_mb:,} MB free"
+    if disk.waiting_events:
+        words += f"; about {disk.waiting_bytes / MB:,.1f} MB wait in the file"
+    if disk.seconds_left is not None:
+        grows = f"{disk.bytes_per_hour / MB:,.1f} MB an hour"
+        words += f", which grows by {grows}: the disk lasts for {duration(disk.seconds_left)}"
+    return words
+
+
+def _print_source(each: SourceLag, disk: Outlook) -> None:
     DATA.print()
     DATA.print(f"{each.name}  {each.state}", markup=False, style="bold")
     DATA.print(f"  file    {each.path}", markup=False)
@@ -55,6 +80,7 @@ def _print_source(each: SourceLag) -> None:
         f" {each.captured_seq:,}",
         markup=False,
     )
+    DATA.print(f"  disk    {_disk(disk)}", markup=False)
     if each.freeze:
         since = f"{each.freeze.since:%Y-%m-%d %H:%M:%S} UTC"
         DATA.print(

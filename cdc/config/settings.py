@@ -355,6 +355,16 @@ class ReplicationConfig(Section, frozen=True, kw_only=True):
             "refuses to start, and raises an alarm while it runs. 0 turns the check off.",
         ),
     ] = 500
+    disk_alarm_hours: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=87_600,
+            description="While PostgreSQL takes nothing, the daemon raises an alarm when the disk "
+            "lasts for fewer hours than this at the rate at which the changelogs grow. 0 turns the "
+            "alarm off.",
+        ),
+    ] = 24.0
 
 
 class CutoverConfig(Section, frozen=True, kw_only=True):

@@ -94,7 +94,7 @@ class Daemon:
             threading.Thread(target=archiver.run, name=f"cdc-archive-{archiver.source.name}")
             for archiver in ([] if until_caught_up else self._archivers)
         ]
-        housekeeping = Housekeeping(self._config, self._target)
+        housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         self._watch.start()
         try:

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from cdc.config import Config
-from cdc.errors import TargetError
+from cdc.errors import SourceError, TargetError
 from cdc.event import JULIAN_DAY_OF_UNIX_EPOCH
 from cdc.logs import fields
+from cdc.pipeline.disk import HOUR_SECONDS, Outlook, outlooks
+from cdc.pipeline.progress import SourceProgress
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.sqlite import surroundings
@@ -21,8 +24,11 @@ PRUNE_SECONDS: Final = 3600.0
 class Housekeeping:
     """Due at intervals; call `when_due` often."""
 
-    def __init__(self, config: Config, target: Target) -> None:
+    def __init__(
+        self, config: Config, target: Target, progress: Sequence[SourceProgress] = ()
+    ) -> None:
         self._config = config
+        self._progress = progress
         self._target = target
         self._next_disk = self._next_prune = time.monotonic()
 
@@ -32,6 +38,7 @@ class Housekeeping:
         if now >= self._next_disk:
             self._next_disk = now + DISK_SECONDS
             self._watch_disks()
+            self._watch_backlogs()
         if now >= self._next_prune:
             self._next_prune = now + PRUNE_SECONDS
             self._prune_boundaries()
@@ -53,6 +60,19 @@ class Housekeeping:
                     extra=fields("disk_low", source=source.name, free_mb=free),
                 )
 
+    def _watch_backlogs(self) -> None:
+        """Raise the alarm for each source whose backlog will fill its disk before long."""
+        longest = self._config.replication.disk_alarm_hours * HOUR_SECONDS
+        try:
+            found = outlooks(self._config, {p.name: p.applied_seq for p in self._progress})
+        except SourceError as error:
+            # Its worker reports it; the next minute does as well.
+            log.debug("%s", error, extra=fields("disk_not_measured"))
+            return
+        for name, outlook in found.items():
+            if outlook.seconds_left is not None and outlook.seconds_left < longest:
+                _alarm(name, outlook)
+
     def _prune_boundaries(self) -> None:
         days = self._config.replication.boundary_days
         before = time.time() / 86400 + JULIAN_DAY_OF_UNIX_EPOCH - days
@@ -63,3 +83,25 @@ class Housekeeping:
         except TargetError as error:
             # The next hour does it as well.
             log.warning("%s", error, extra=fields("prune_postponed"))
+
+
+def _alarm(name: str, outlook: Outlook) -> None:
+    log.error(
+        "PostgreSQL has not taken the changes of %s for %.1f h: %d events (%.1f MB) wait in its"
+        " file, which grows by %.1f MB an hour; its disk lasts for %.1f h more. Bring PostgreSQL"
+        " back, make room, or end the capture of what you can copy again later (cdc uninstall"
+        " --source %s, with --table for one table).",
+        name,
+        outlook.waiting_seconds / HOUR_SECONDS,
+        outlook.waiting_events,
+        outlook.waiting_bytes / 1_000_000,
+        outlook.bytes_per_hour / 1_000_000,
+        (outlook.seconds_left or 0.0) / HOUR_SECONDS,
+        name,
+        extra=fields(
+            "disk_filling",
+            source=name,
+            hours_left=round((outlook.seconds_left or 0.0) / HOUR_SECONDS, 2),
+            waiting_events=outlook.waiting_events,
+        ),
+    )
