@@ -102,15 +102,21 @@ def save(
             )
 
 
-def advance(conn: Connection, source: str, name: str, standing: Standing, mark: int) -> None:
-    """Note that all ranges of a table are equal as of the standing's position by now."""
+def advance(
+    conn: Connection, source: str, name: str, standing: Standing, *, position: int, mark: int
+) -> None:
+    """Note that all ranges of a table are equal as of `position` by now.
+
+    That is how far the log was asked for touched keys: the target may be further by then. `mark` is
+    the last of the keys written without an event that were compared.
+    """
     with translated("keep what is proven"), conn.transaction():
         if not _is_same(conn, source, name, standing):
             return
         conn.execute(
             "UPDATE cdc.proven_range SET position = %s WHERE source = %s AND name = %s"
             " AND position < %s",
-            (standing.position, source, name, standing.position),
+            (position, source, name, position),
         )
         conn.execute(
             "DELETE FROM cdc.unproven WHERE source = %s AND name = %s AND id <= %s",

@@ -179,11 +179,11 @@ class SourceProof:
         self, file: SourceFile, pairs: Sequence[Pair], position: int, seconds: float
     ) -> Touched:
         if self._request.full:
-            return Touched(position)
+            return Touched(position, position)
         with self._target.lease() as conn:
             oldest = kept.oldest_position(conn, self._source.name)
         if oldest is None:
-            return Touched(position)
+            return Touched(position, position)
         keys = {each.layout: mapped.key for each, mapped, _ in pairs}
         return read_touched(file, keys, oldest, position, seconds)
 

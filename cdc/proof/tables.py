@@ -79,7 +79,8 @@ class TableRun:
         self._outcome.done = True
         if self._outcome.equal:
             with self._target.lease() as conn:
-                kept.advance(conn, self._source, self._sides.captured.name, standing, held.mark)
+                name, up_to = self._sides.captured.name, touched.up_to
+                kept.advance(conn, self._source, name, standing, position=up_to, mark=held.mark)
         self._outcome.seconds = time.monotonic() - started
 
     def _usable(self, held: Kept, touched: Touched, max_age: timedelta) -> list[KeptRange]:

@@ -18,9 +18,10 @@ MOST_KEYS: Final = 500_000
 
 @dataclass(slots=True)
 class Touched:
-    """The keys touched behind the position `since`, by the layout of their events."""
+    """The keys touched behind `since`, up to `up_to`, by the layout of their events."""
 
     since: int
+    up_to: int
     _keys: Mapping[int, Collection[Key]] = field(default_factory=dict)
 
     def of(self, layout: int) -> Collection[Key]:
@@ -45,12 +46,12 @@ def read_touched(
         with file.reading():
             events = changelog.read(seq, bound, up_to=up_to).events
         if not events or events[0][SEQ] != seq + 1:
-            return Touched(up_to)
+            return Touched(up_to, up_to)
         for event in events:
             positions = keys.get(event[LAYOUT])
             if positions is not None:
                 found[event[LAYOUT]].add(tuple(event[VALUES + i] for i in positions))
         seq = events[-1][SEQ]
         if sum(map(len, found.values())) > MOST_KEYS:
-            return Touched(up_to)
-    return Touched(since, found)
+            return Touched(up_to, up_to)
+    return Touched(since, up_to, found)

@@ -4,6 +4,7 @@ import threading
 
 import psycopg
 
+from cdc.proof.tables import TableRun
 from tests.support.waiting import wait_until
 
 TABLES = (
@@ -123,3 +124,24 @@ def test_only_what_was_touched_is_compared_again(site):
     assert site.prove().converged  # it rests on the guard, and says so
     assert not site.prove(full=True).converged
     assert not site.prove().converged  # a range that differed is not kept
+
+
+def test_what_is_applied_while_a_proof_begins_is_not_forgotten(site, monkeypatch):
+    """The log was read up to one position; only up to there can what is kept be moved on."""
+    site.sqlite(TABLES)
+    site.configure()
+    site.catch_up()
+    assert site.prove().converged
+    prove_table = TableRun.run
+
+    def apply_and_prove(self, *arguments, **options):
+        site.sqlite("UPDATE t SET a = 'meanwhile' WHERE id = 5")
+        site.catch_up()
+        tamper(site, "UPDATE public.t SET a = 'tampered' WHERE id = 5")
+        prove_table(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableRun, "run", apply_and_prove)
+        site.prove()
+    [table] = site.prove().sources[0].tables
+    assert table.different == 1
