@@ -11,7 +11,8 @@ from cdc.cli.output import DATA, put_json, tell
 from cdc.config import Config
 from cdc.errors import ConfigError
 from cdc.mapping.literals import literal
-from cdc.pipeline.retry import retry as retry_entries
+from cdc.pipeline import errand
+from cdc.pipeline.retry import KIND as RETRY
 from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Target
 from cdc.postgres.misfit import shorten, show_key, storage_class
@@ -123,7 +124,15 @@ def retry(
         for entry in found:
             by_source.setdefault(entry.source, []).append(entry.id)
         healed = sum(
-            retry_entries(loaded, loaded.source(name), target, each, wait_seconds=wait)
+            errand.run(
+                loaded,
+                loaded.source(name),
+                target,
+                RETRY,
+                each,
+                command="cdc quarantine retry",
+                wait_seconds=wait,
+            )
             for name, each in by_source.items()
         )
     if json:

@@ -1,14 +1,16 @@
 """`cdc verify`: the proof that both sides hold the same rows."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cdc.cli.options import ConfigOption, JsonOption, SourceOption, load_config, open_target
-from cdc.cli.output import ERRORS, put_json
+from cdc.cli.output import ERRORS, put_json, tell
 from cdc.cli.verify_progress import VerifyProgress
 from cdc.cli.verify_report import as_json, print_verdict
 from cdc.pipeline.stop import Stop
+from cdc.proof.outcome import Verdict
+from cdc.proof.repair import prove_and_repair
 from cdc.proof.sources import Request, prove
 
 
@@ -23,20 +25,27 @@ def verify(
     table: Annotated[
         str | None, typer.Option("--table", metavar="T", help="This table only.")
     ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Write the rows that differ again, and prove them again."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Prove that PostgreSQL holds the same rows as SQLite, while both go on.
 
-    Exit code 0 when it does, 1 when it does not, or when that could not be told.
     Rows that were proven before, and that nothing has touched since, are not compared again, unless
-    --full asks for it.
+    --full asks for it. With --repair a running daemon is asked to write the rows that differ;
+    without one the command does it itself.
+
+    Exit code 0 when both sides are equal (after the repair, where that was asked for), 1 when they
+    are not, or when that could not be told.
     """
     loaded = load_config(config)
     request = Request(full=full, source=source, table=table)
     stop = Stop()
     stop.ask_on_signals()
     with open_target(loaded) as target:
-        verdict = prove(
+        first, verdict = (prove_and_repair if repair else _prove_only)(
             loaded,
             target,
             request,
@@ -44,7 +53,15 @@ def verify(
             watch=lambda proofs: VerifyProgress(ERRORS, proofs, live=ERRORS.is_terminal),
         )
     if json:
-        put_json(as_json(verdict))
+        put_json(as_json(verdict) | ({"before": as_json(first)} if repair else {}))
     else:
+        if first is not verdict:
+            print_verdict(first)
+            tell("The rows that differed were written again, and both sides compared again:")
         print_verdict(verdict)
     raise typer.Exit(0 if verdict.converged else 1)
+
+
+def _prove_only(*arguments: Any, **options: Any) -> tuple[Verdict, Verdict]:
+    verdict = prove(*arguments, **options)
+    return verdict, verdict

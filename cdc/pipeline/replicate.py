@@ -41,8 +41,8 @@ PIECES_AHEAD: Final = 2
 """Pieces of a copy that are read, or being read, while one is written: with one alone the reader
 would wait for each that takes the server longer than usual."""
 
-RETRY_ROWS: Final = 100
-"""Quarantined rows that are read again in one short transaction of the file."""
+REWRITTEN_AT_ONCE: Final = 100
+"""Rows that are read again in one short transaction of the file."""
 
 
 class Replication:
@@ -127,13 +127,37 @@ class Replication:
 
     def _retry_table(self, table: ReplicatedTable, keys: Sequence[Key]) -> int:
         held = [key for key in keys if self._quarantine.holds(table.name, key)]
-        for at in range(0, len(held), RETRY_ROWS):
-            as_of, changes = self._read_again(table, held[at : at + RETRY_ROWS])
-            self._catch_up(as_of)
-            prepared = self._applier.prepare([(table.mapped, changes)], careful=True)
-            again = Batch(prepared, None, complete=True, count=0, oldest_at=None)
-            self._apply(again, boundary=False, careful=True)
+        self._rewrite(table, held)
         return sum(not self._quarantine.holds(table.name, key) for key in held)
+
+    def rewrite(self, keys: Mapping[str, Sequence[Key]]) -> None:
+        """Make the target's rows of these keys, by table, those that SQLite has now."""
+        self._ahead.forget()
+        for table in self._session.tables:
+            self._rewrite(table, keys.get(table.name, ()))
+
+    def _rewrite(self, table: ReplicatedTable, keys: Sequence[Key]) -> None:
+        for at in range(0, len(keys), REWRITTEN_AT_ONCE):
+            some = keys[at : at + REWRITTEN_AT_ONCE]
+            as_of, changes = self._read_again(table, some)
+            self._catch_up(as_of)
+            rewritten = [(table.name, key) for key in some]
+            try:
+                self._apply_rows(table, changes, rewritten, clear=False)
+            except UniqueConflict:  # they may have each other's values: first delete them all
+                self._apply_rows(table, changes, rewritten, clear=True)
+
+    def _apply_rows(
+        self,
+        table: ReplicatedTable,
+        changes: TableChanges,
+        rewritten: Sequence[tuple[str, Key]],
+        *,
+        clear: bool,
+    ) -> None:
+        prepared = self._applier.prepare([(table.mapped, changes)], careful=True, clear=clear)
+        batch = Batch(prepared, None, complete=True, count=0, oldest_at=None)
+        self._apply(batch, boundary=False, careful=True, rewritten=rewritten)
 
     def _catch_up(self, as_of: int) -> None:
         """Apply the log up to `as_of`."""
@@ -237,8 +261,12 @@ class Replication:
         boundary: bool,
         chunk: Chunk | None = None,
         careful: bool = False,
+        rewritten: Sequence[tuple[str, Key]] = (),
     ) -> None:
-        """Commit a batch (which may be empty beside a chunk) and move the position behind it."""
+        """Commit a batch (which may be empty beside a chunk) and move the position behind it.
+
+        `rewritten` are keys of rows that it writes without an event.
+        """
         session = self._session
         end = batch.end or session.position
         advance = Advance(
@@ -249,6 +277,7 @@ class Replication:
             at=end.at,
             boundary=boundary,
             epoch=session.epoch,
+            rewritten=rewritten,
         )
         for table, _ in batch.changes:
             self._keys.require(table)

@@ -19,7 +19,7 @@ from cdc.errors import (
     TargetUnavailable,
 )
 from cdc.logs import fields
-from cdc.pipeline import retry
+from cdc.pipeline import errand
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.references import references_of
 from cdc.pipeline.replicate import Replication
@@ -177,7 +177,7 @@ class SourceWorker:
         if self._requests and replication.copied:
             waiting, self._requests = self._requests, []
             for request in waiting:
-                retry.answer(self._target, replication, request)
+                errand.answer(self._target, replication, request)
 
     def _wait(self, looks: Iterator[float]) -> Iterator[float]:
         """Wait until there may be news; returns the pauses before the next looks."""

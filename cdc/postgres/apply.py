@@ -47,6 +47,7 @@ _BOUNDARY: Final = (
     b"INSERT INTO cdc.boundary (source, seq, at) VALUES ($1, $2, $3::float8)"
     b" ON CONFLICT (source, seq) DO NOTHING"
 )
+_UNPROVEN: Final = b"INSERT INTO cdc.unproven (source, name, key) VALUES ($1, $2, $3)"
 _PROGRESS: Final = (
     b"UPDATE cdc.captured_table SET last_key = $3::text, copied_rows = copied_rows + $4,"
     b" state = $5, updated_at = clock_timestamp() WHERE source = $1 AND name = $2"
@@ -216,6 +217,8 @@ class Applier:
         if advance.boundary:
             boundary = (advance.source, Int8(advance.to_seq), advance.at)
             RawCursor(conn).execute(_BOUNDARY, boundary, prepare=True)
+        for name, key in advance.rewritten:
+            RawCursor(conn).execute(_UNPROVEN, (advance.source, name, dump_key(key)), prepare=True)
         conn.execute(b"COMMIT")
 
     def _write_chunk(self, conn: Connection, chunk: Chunk, rows: Packed) -> None:

@@ -15,7 +15,9 @@ class Advance:
 
     `digest` is that of the event at `to_seq` and `at` its Julian day (None leaves the one before).
     `boundary` says that the source had no transaction open across `to_seq`. `epoch` is the gate's,
-    as read when the applier started. `from_seq` and `to_seq` may be equal.
+    as read when the applier started. `from_seq` and `to_seq` may be equal. `rewritten` are keys,
+    each with its table, whose rows are written without an event: what was proven of them before
+    counts no more.
     """
 
     source: str
@@ -25,6 +27,7 @@ class Advance:
     at: float | None
     boundary: bool
     epoch: int
+    rewritten: Sequence[tuple[str, Key]] = ()
 
 
 @dataclass(frozen=True, slots=True)

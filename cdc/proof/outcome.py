@@ -10,8 +10,8 @@ from cdc.schema import Key
 EXAMPLES: Final = 20
 """Differences of a table that are kept with all their values."""
 
-MOST_KEYS: Final = 10_000
-"""Keys of differing rows that are kept for a repair; with more, the table is copied again."""
+MOST_KEYS: Final = 100_000
+"""Keys of differing rows that are kept for a repair; it takes so many at once."""
 
 What = Literal["missing", "extra", "different"]
 

@@ -15,7 +15,7 @@ import apsw
 from cdc.mapping.literals import literal
 from cdc.postgres.keys import dump_key, load_key
 from cdc.proof.columns import settled
-from cdc.proof.outcome import MOST_KEYS, Difference, TableOutcome, What
+from cdc.proof.outcome import Difference, TableOutcome, What
 from cdc.proof.rows import RowComparison
 from cdc.proof.sides import Sides
 from cdc.proof.target import ProvenTable, Snapshot, TargetRow, snapshot
@@ -23,6 +23,9 @@ from cdc.schema import Key, Row
 from cdc.sqlite.walk import TableWalk
 
 CHUNK: Final = 20_000
+
+MOST_OWED: Final = 10_000
+"""Rows that differ which are compared once more, to name their columns."""
 
 
 class Scratch:
@@ -122,7 +125,7 @@ class _Matching:
     def _suspect(self, what: What, key: Key, position: int) -> None:
         form = self._sides.table.key_forms(key)
         self._suspects += 1
-        if self._suspects <= MOST_KEYS or self._sides.is_in_flight(form, position):
+        if self._suspects <= MOST_OWED or self._sides.is_in_flight(form, position):
             self._sides.owe(form, key)
         else:  # it is certain without a second look, which would only give it its columns
             self._outcome.note(Difference(what, tuple(literal(v) or "NULL" for v in key)), key)

@@ -1,0 +1,114 @@
+"""What a command has the holder of a source do: the running daemon, or the command in its place.
+
+Only who holds the source's lock may write its target tables. Each kind of errand is a function; a
+request in the target carries its argument to the daemon, and the answer back.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cdc.config import Config, SourceConfig
+from cdc.errors import CdcError, SourceHeld
+from cdc.pipeline import repair, retry
+from cdc.pipeline.progress import SourceProgress
+from cdc.pipeline.replicate import Replication
+from cdc.pipeline.session import open_session
+from cdc.pipeline.stop import Stop
+from cdc.postgres import requests
+from cdc.postgres.connection import Target
+from cdc.postgres.requests import Request
+from cdc.sqlite import surroundings
+from cdc.sqlite.connection import check_is_file
+from cdc.sqlite.lock import SourceLock, holder
+
+Errand = Callable[[Target, Replication, str, Any], Any]
+"""Does what the argument says (JSON) for one source whose tables are all copied."""
+
+KINDS: Final[Mapping[str, Errand]] = {retry.KIND: retry.retry, repair.KIND: repair.rewrite}
+
+LOOK_SECONDS: Final = 0.1
+"""How often a command looks for the daemon's answer."""
+
+
+def answer(target: Target, replication: Replication, request: Request) -> None:
+    """Do what a request asks for, and answer it with what came of it."""
+    errand = KINDS.get(request.kind)
+    if errand is None:
+        words: dict[str, Any] = {"error": f"this cdc knows no {request.kind!r}"}
+    else:
+        words = {"done": errand(target, replication, request.source, request.argument)}
+    with target.lease() as conn:
+        requests.answer(conn, request, words)
+
+
+def run(
+    config: Config,
+    source: SourceConfig,
+    target: Target,
+    kind: str,
+    argument: object,
+    *,
+    command: str,
+    wait_seconds: float,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Any:
+    """Have an errand done for one source; returns what came of it.
+
+    A running daemon is asked for it; without one it is done here, under the source's lock, in the
+    name of `command`. Raises CdcError where the daemon does not answer in time: then nothing will
+    be done any more.
+    """
+    if holder(source.path) is None:
+        try:
+            return _run_here(config, source, target, kind, argument, command)
+        except SourceHeld:
+            pass  # a daemon has started meanwhile
+    with target.lease() as conn:
+        request_id = requests.ask(conn, source.name, kind, argument)
+        end = time.monotonic() + wait_seconds
+        while (answered := requests.take_answer(conn, request_id)) is None:
+            if time.monotonic() > end and requests.withdraw(conn, request_id):
+                raise CdcError(
+                    f"{source.name}: the daemon did not answer within {wait_seconds:g} s.",
+                    hint="See cdc status: it answers when its copies are complete and both"
+                    " databases can be reached. The request is withdrawn.",
+                )
+            sleep(LOOK_SECONDS)
+    if "error" in answered:
+        raise CdcError(f"{source.name}: the daemon says that {answered['error']}.")
+    return answered["done"]
+
+
+def _run_here(  # noqa: PLR0917  (as of `run`)
+    config: Config,
+    source: SourceConfig,
+    target: Target,
+    kind: str,
+    argument: object,
+    command: str,
+) -> Any:
+    check_is_file(source.path)
+    surroundings.check_owner(source.path)
+    lock = SourceLock.acquire(source.path, command=command, target=target.description)
+    try:
+        session = open_session(config, source, target, Stop())
+        replication = Replication(
+            source.name,
+            session,
+            target,
+            config.replication,
+            SourceProgress(source.name),
+            synchronous_commit=config.postgres.synchronous_commit,
+        )
+        try:
+            if not replication.copied:
+                raise CdcError(
+                    f"{source.name}: not all of its tables are copied yet.",
+                    hint="Let cdc run complete the copy; it writes every row again.",
+                )
+            return KINDS[kind](target, replication, source.name, argument)
+        finally:
+            replication.close()
+    finally:
+        lock.release()
