@@ -14,15 +14,12 @@ from cdc.config import Config, PostgresConfig, ReplicationConfig, SourceConfig
 from cdc.config.settings import ColumnConfig, TableConfig
 from cdc.errors import ValueDoesNotFit
 from cdc.pipeline import backlog
-from cdc.pipeline.progress import SourceProgress
-from cdc.pipeline.replicate import Replication
-from cdc.pipeline.session import SessionEnded, open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.sqlite import changelog
 from tests.capture.legacy import RAN_AWAY, SETTLE, Legacy
 from tests.capture.workload import INSTALL, RENEW, Workload, generate
 from tests.support.comparison import compare_source
+from tests.support.stepping import Stepper
 
 WORKLOADS = 200
 SOAK_WORKLOADS = 500
@@ -39,12 +36,12 @@ class Witness:
         self._target = target
         self._path = folder / "legacy.db"
         self._rng = random.Random(workload.seed)
-        self._config = self._configure()
-        self._replication: Replication | None = None
-
-    @property
-    def source(self) -> SourceConfig:
-        return self._config.sources[0]
+        config = self._configure()
+        self.source = config.sources[0]
+        # An open transaction of the application would keep us out until it ends.
+        self._stepper = Stepper(
+            config, self.source, target, before_opening=lambda: self._perform([SETTLE])
+        )
 
     def run(self) -> str:
         """What became of the workload; fails the test where the sides differ."""
@@ -54,7 +51,7 @@ class Witness:
         if self._perform(steps[:start]):
             return "ran away"
         rest = steps[start + 1 :]
-        self._replicate(self._rng.choice((1, 3)))
+        self._stepper.run(self._rng.choice((1, 3)))
         while rest:
             renewal = rest.index(RENEW) if RENEW in rest else len(rest)
             count = min(self._rng.randint(1, 12), renewal)
@@ -65,11 +62,11 @@ class Witness:
                 # Until the daemon has seen them, newer triggers can keep changes from ours.
                 rest = rest[1:]
                 self.close()
-                self._replicate(1)
-            self._replicate(self._rng.choice((0, 1, 3)))
+                self._stepper.run(1)
+            self._stepper.run(self._rng.choice((0, 1, 3)))
             if self._rng.random() < 0.1:
                 self.close()
-        self._replicate(10_000)
+        self._stepper.run()
         if self._legacy.run(self._path, ["PRAGMA integrity_check"])[0].rows != [("ok",)]:
             return "damaged"  # by SQLite 3.40 itself, in upserts with several targets
         for comparison in compare_source(self.source, self._target):
@@ -78,9 +75,7 @@ class Witness:
 
     def close(self) -> None:
         """End the session, as a stop of the daemon does."""
-        if self._replication is not None:
-            self._replication.close()
-            self._replication = None
+        self._stepper.close()
 
     def _configure(self) -> Config:
         # Values that the first rows did not announce would be refused; that is tested elsewhere.
@@ -105,29 +100,6 @@ class Witness:
         """Run statements as the application does; whether one of them never ended."""
         outcomes = self._legacy.run(self._path, list(steps))
         return any(outcome.error == RAN_AWAY for outcome in outcomes)
-
-    def _replicate(self, steps: int) -> None:
-        for _ in range(steps):
-            if self._replication is None:
-                self._open()
-            assert self._replication is not None
-            try:
-                if not self._replication.step():
-                    return
-            except SessionEnded:
-                self.close()
-
-    def _open(self) -> None:
-        self._perform([SETTLE])  # an open transaction would keep us out until it ends
-        session = open_session(self._config, self.source, self._target, Stop())
-        self._replication = Replication(
-            self.source.name,
-            session,
-            self._target,
-            self._config.replication,
-            SourceProgress(self.source.name),
-            synchronous_commit=False,
-        )
 
 
 @pytest.fixture

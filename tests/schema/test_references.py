@@ -1,9 +1,16 @@
 """Foreign keys between tables of different files, as the configuration names them."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+from uuid import uuid4
+
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.errors import ConfigError
-from cdc.postgres import left_out
+from cdc.pipeline.references import SourceReferences, references_of
+from cdc.postgres import constraints, left_out
 from tests.support.sites import Site
 from tests.support.waiting import wait_until
 
@@ -167,3 +174,52 @@ def test_the_plan_prints_the_key_and_its_ddl_loads(desk: Site) -> None:
     desk.postgres(desk.cdc("plan", "--ddl").out)
     assert _keys(desk) == [("fills_trade_id_fkey", True, "c")]
     assert "(trade_id) → trades.trades (ticket_id)" in desk.cdc("plan").out
+
+
+def test_two_threads_that_make_a_key_at_once_make_one(
+    desk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file has a thread of its own, and both may be done at the same moment."""
+    desk.catch_up()
+    meeting = Barrier(2, timeout=30)
+    make = constraints.make_foreign_key
+
+    def together(*arguments: Any) -> Any:
+        meeting.wait()
+        return make(*arguments)
+
+    monkeypatch.setattr(constraints, "make_foreign_key", together)
+    for _ in range(5):
+        desk.postgres("ALTER TABLE fills.fills DROP CONSTRAINT fills_trade_id_fkey")
+        with desk.target() as target, ThreadPoolExecutor() as threads:
+            wanted = references_of(desk.config)
+            making = [
+                threads.submit(SourceReferences(name, wanted, target).complete, [name])
+                for name in ("fills", "trades")
+            ]
+            for each in making:
+                each.result()
+        assert _keys(desk) == [("fills_trade_id_fkey", True, "c")]
+        assert WHAT not in _missing(desk)
+
+
+def test_a_plain_role_leaves_the_key_to_the_cutover(desk: Site) -> None:
+    """Where writes are checked, a child could come before its parent from the other file."""
+    role = f"cdc_test_{uuid4().hex}"
+    desk.postgres(f"CREATE ROLE {role} LOGIN PASSWORD 'custard'")
+    desk.postgres(f"GRANT CREATE ON DATABASE {conninfo_to_dict(desk.dsn)['dbname']} TO {role}")
+    admin, desk.dsn = desk.dsn, make_conninfo(desk.dsn, user=role, password="custard")
+    desk.configure("fills.db", "trades.db", own_schemas=True, more=KEY)
+    try:
+        desk.catch_up()
+        desk.sqlite("INSERT INTO fills (trade_id) VALUES ('C')", name="fills.db")
+        desk.catch_up()  # the child is there, its parent is not
+        desk.sqlite("INSERT INTO trades (ticket_id) VALUES ('C')", name="trades.db")
+        desk.catch_up()
+        desk.assert_equal()
+        assert _keys(desk) == []
+        assert "wait for the cutover" in _missing(desk)[WHAT]
+    finally:
+        desk.dsn = admin
+        desk.postgres(f"DROP OWNED BY {role} CASCADE")
+        desk.postgres(f"DROP ROLE {role}")
