@@ -1,13 +1,13 @@
 """The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.load import load, locate
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.settings import (
     EMBEDDED,
     ColumnConfig,
     Config,
-    CutoverConfig,
     PostgresConfig,
     ReplicationConfig,
     SourceConfig,
@@ -21,6 +21,7 @@ __all__ = [
     "Config",
     "CutoverConfig",
     "ForeignKeyConfig",
+    "HookConfig",
     "PostgresConfig",
     "ReplicationConfig",
     "SourceConfig",

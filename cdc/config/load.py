@@ -53,6 +53,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         replication=document.replication,
         archive=document.archive,
         cutover=document.cutover,
+        hooks=document.hooks,
     )
     _check_table_names(config, place)
     for key in config.foreign_keys:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, field
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
@@ -367,29 +368,6 @@ class ReplicationConfig(Section, frozen=True, kw_only=True):
     ] = 24.0
 
 
-class CutoverConfig(Section, frozen=True, kw_only=True):
-    """`[cutover]`: what must hold before the switch."""
-
-    max_lag_events: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=1_000_000_000,
-            description="Most events not yet applied that `cdc lag` accepts without an option of "
-            "its own. 0 accepts none.",
-        ),
-    ] = 100
-    max_lag_seconds: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=86_400,
-            description="Greatest age, in seconds, of the oldest event not yet applied that `cdc "
-            "lag` accepts. 0 accepts none.",
-        ),
-    ] = 1.0
-
-
 class Document(Section, frozen=True, kw_only=True):
     """What one configuration file says."""
 
@@ -404,6 +382,9 @@ class Document(Section, frozen=True, kw_only=True):
     replication: ReplicationConfig = ReplicationConfig()
     archive: ArchiveConfig = ArchiveConfig()
     cutover: CutoverConfig = CutoverConfig()
+    hooks: Annotated[
+        tuple[HookConfig, ...], Meta(description="Commands that the cutover runs.")
+    ] = ()
 
 
 class Config(Document, frozen=True, kw_only=True):
@@ -423,6 +404,11 @@ class Config(Document, frozen=True, kw_only=True):
     def archive_directory(self) -> Path:
         """Where the event store is, absolute."""
         return (self.path.parent / self.archive.directory).resolve()
+
+    @property
+    def env_file(self) -> Path | None:
+        """The environment file of the services, absolute; None without one."""
+        return self.path.parent / self.cutover.env_file if self.cutover.env_file else None
 
     def target_schema(self, source: SourceConfig) -> str:
         """The schema that this source's tables go to."""

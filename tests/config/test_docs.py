@@ -11,6 +11,7 @@ from cdc.config import (
     ColumnConfig,
     CutoverConfig,
     ForeignKeyConfig,
+    HookConfig,
     PostgresConfig,
     ReplicationConfig,
     SourceConfig,
@@ -36,6 +37,7 @@ SECTIONS = {
     "[replication]": ReplicationConfig,
     "[archive]": ArchiveConfig,
     "[cutover]": CutoverConfig,
+    "[[hooks]]": HookConfig,
 }
 
 

@@ -7,6 +7,11 @@ import pytest
 from cdc.config import load
 from cdc.errors import ConfigError
 
+CUTOVER_KEYS = (
+    "max_lag_events, max_lag_seconds, max_proof_hours, path, hold_ms, attempts, rollback_hours,"
+    " accepted, env_file, env_switched, env_open, env_rolled_back"
+)
+
 SOURCE = '[[sources]]\nname = "trades"\npath = "trades.db"\n'
 
 WRONG = {
@@ -14,19 +19,19 @@ WRONG = {
         SOURCE + "[replicaton]",
         (
             'knows no key "replicaton". Did you mean "replication"? '
-            "Allowed are: postgres, sources, foreign_keys, replication, archive, cutover."
+            "Allowed are: postgres, sources, foreign_keys, replication, archive, cutover, hooks."
         ),
     ),
     "unknown key": (
         SOURCE + "[cutover]\nmax_lag = 5",
         (
             '[cutover] knows no key "max_lag". Did you mean "max_lag_events"? '
-            "Allowed are: max_lag_events, max_lag_seconds."
+            f"Allowed are: {CUTOVER_KEYS}."
         ),
     ),
     "unknown key like no other": (
         SOURCE + "[cutover]\nxyz = 5",
-        '[cutover] knows no key "xyz". Allowed are: max_lag_events, max_lag_seconds.',
+        f'[cutover] knows no key "xyz". Allowed are: {CUTOVER_KEYS}.',
     ),
     "unknown key of a source": (
         SOURCE + '[[sources]]\nname = "fills"\npth = "fills.db"',
@@ -144,6 +149,10 @@ BOUNDS = {
     "replication.min_free_disk_mb": (0, 100_000_000),
     "cutover.max_lag_events": (0, 1_000_000_000),
     "cutover.max_lag_seconds": (0, 86_400),
+    "cutover.max_proof_hours": (0.01, 8_760),
+    "cutover.hold_ms": (20, 10_000),
+    "cutover.attempts": (1, 1_000),
+    "cutover.rollback_hours": (0.01, 8_760),
 }
 
 

@@ -1,0 +1,94 @@
+"""The operator's commands around the switch: each with a time limit, its output kept."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Final
+
+from cdc.config import Config, HookConfig
+from cdc.config.cutover import Moment
+from cdc.redact import redact
+
+OUTPUT_BYTES: Final = 20_000
+"""Of a hook's output the end is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """How one hook ended: `output` is the end of both its streams, `problem` is "" where it did
+    what it should.
+    """
+
+    on: str
+    command: tuple[str, ...]
+    seconds: float
+    output: str
+    problem: str
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.command)
+
+
+def runnable(config: Config, hook: HookConfig) -> str | None:
+    """The program that a hook runs, None where there is none that this user may run."""
+    directory, program = config.path.parent, hook.command[0]
+    return shutil.which(str(directory / program) if "/" in program else program)
+
+
+def run_all(config: Config, on: Moment, facts: Mapping[str, str]) -> Iterator[HookRun]:
+    """Run the hooks of a moment one after another, up to the first that fails.
+
+    They run in the directory of the configuration; `facts` are added to their environment, each
+    name with CDC_ before it. A hook that takes too long is killed, with what it has started.
+    """
+    for hook in config.hooks:
+        if hook.on == on:
+            ended = _run(config, hook, facts)
+            yield ended
+            if ended.problem:
+                return
+
+
+def _run(config: Config, hook: HookConfig, facts: Mapping[str, str]) -> HookRun:
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as out:
+        problem = _problem(config, hook, facts, out)
+        output = _end(out)
+    return HookRun(hook.on, hook.command, time.monotonic() - started, output, problem)
+
+
+def _problem(config: Config, hook: HookConfig, facts: Mapping[str, str], out: IO[bytes]) -> str:
+    program = runnable(config, hook)
+    if program is None:
+        return f"{hook.command[0]} is no program that this user may run"
+    try:
+        process = subprocess.Popen(  # noqa: S603  (the operator's own command, and no shell)
+            [program, *hook.command[1:]],
+            cwd=config.path.parent,
+            env=os.environ | {f"CDC_{name}": value for name, value in facts.items()},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return f"could not be started: {error.strerror}"
+    try:
+        code = process.wait(hook.timeout_seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return f"was killed after {hook.timeout_seconds:g} s"
+    return "" if code == 0 else f"ended with exit code {code}"
+
+
+def _end(out: IO[bytes]) -> str:
+    size = out.seek(0, os.SEEK_END)
+    out.seek(max(0, size - OUTPUT_BYTES))
+    return redact(out.read().decode("utf-8", "replace"))
