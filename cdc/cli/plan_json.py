@@ -87,6 +87,7 @@ def _table(table: TablePlan) -> dict[str, Any]:
         "copied": table.kept,
         "notes": table.notes,
         "columns": [_column(column) for column in table.columns()],
+        "computed": list(table.design.generation.names),
         "indexes": [index.source for index in table.design.indexes],
         "foreign_keys": [_foreign_key(each) for each in table.foreign_keys],
         "not_carried_over": [

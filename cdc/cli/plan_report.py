@@ -95,8 +95,7 @@ def _print_constraints(plan: TablePlan) -> None:
         names = [_index(each) for each in plan.source.constraints.indexes if each.name in made]
         names += [_asked(each) for each in plan.mapped.extras.indexes]
         _line(f"    Indexes: {'; '.join(names)}.")
-    if added := [f"{each.name} {each.type}" for each in plan.mapped.extras.added]:
-        _line(f"    Added, as configured: {'; '.join(added)}.")
+    _print_columns_of_ours(plan)
     for key in plan.foreign_keys:
         if key.orphans is not None and key.orphans.count:
             _print_orphans(f"Foreign key {key}", key.orphans)
@@ -109,6 +108,14 @@ def _print_constraints(plan: TablePlan) -> None:
         _line("    Not carried over:")
     for words in left_out:
         _line(f"      {words}")
+
+
+def _print_columns_of_ours(plan: TablePlan) -> None:
+    """The columns whose values are not simply SQLite's."""
+    if names := plan.design.generation.names:
+        _line(f"    Computed by a trigger where another than cdc writes: {', '.join(names)}.")
+    if added := [f"{each.name} {each.type}" for each in plan.mapped.extras.added]:
+        _line(f"    Added, as configured: {'; '.join(added)}.")
 
 
 def _index(index: Index) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from cdc.constraints import folded
+from cdc.mapping.arithmetic import Compute, compute
 from cdc.mapping.functions import call
-from cdc.mapping.terms import NotTranslatable, Term, compare, compute, number, refuse, string, truth
+from cdc.mapping.terms import NotTranslatable, Term, compare, number, refuse, string, truth
 
 _TOKEN: Final = re.compile(
     r"""
@@ -41,9 +42,9 @@ def condition(text: str, columns: Mapping[str, Term]) -> str:
     return truth(_Parser(text, columns).whole()).sql
 
 
-def expression(text: str, columns: Mapping[str, Term]) -> Term:
+def expression(text: str, columns: Mapping[str, Term], compute: Compute = compute) -> Term:
     """Any expression as a value. Raises NotTranslatable."""
-    return _Parser(text, columns).whole()
+    return _Parser(text, columns, compute).whole()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class _Token:
 class _Parser:
     """A recursive descent through SQLite's precedence, from OR down to a single value."""
 
-    def __init__(self, text: str, columns: Mapping[str, Term]) -> None:
+    def __init__(self, text: str, columns: Mapping[str, Term], compute: Compute = compute) -> None:
+        self._compute = compute
         self._columns = columns
         self._tokens = [
             _Token(match.lastgroup or "symbol", match.group())
@@ -171,13 +173,13 @@ class _Parser:
     def _sum(self) -> Term:
         term = self._product()
         while operator := next((o for o in ("+", "-") if self._next(o)), None):
-            term = compute(term, operator, self._product())
+            term = self._compute(term, operator, self._product())
         return term
 
     def _product(self) -> Term:
         term = self._joined()
         while operator := next((o for o in ("*", "/", "%") if self._next(o)), None):
-            term = compute(term, operator, self._joined())
+            term = self._compute(term, operator, self._joined())
         return term
 
     def _joined(self) -> Term:

@@ -65,14 +65,23 @@ class Term:
     reason: str = ""
 
 
-def column_terms(
-    columns: Mapping[str, tuple[Column, TargetColumn]], prefix: str = ""
-) -> dict[str, Term]:
+def column_terms(columns: Mapping[str, tuple[Column, TargetColumn]]) -> dict[str, Term]:
     """What an expression may say of each column, by its folded name in SQLite.
 
-    `columns` are those of the target by the source's name; `prefix` stands before their names.
+    `columns` are those of the target by the source's name.
     """
-    return {folded(name): _column_term(*both, prefix) for name, both in columns.items()}
+    return {folded(name): _column_term(*both) for name, both in columns.items()}
+
+
+def new_value_term(source: Column, target: TargetColumn) -> Term:
+    """What an expression may say of the value that a column gets in PostgreSQL, in a row trigger.
+
+    It is PostgreSQL's own, whatever SQLite would hold; a number of a REAL column is a double.
+    """
+    term = _known_term(source, target, "NEW.")
+    if source.affinity == "REAL" and term.kind in ("integer", "numeric") and not term.truth:
+        return replace(term, sql=f"{term.sql}::double precision", kind="real")
+    return term
 
 
 def identifier(name: str) -> str:
@@ -96,14 +105,18 @@ def refuse(reason: str) -> NoReturn:
     raise NotTranslatable(reason)
 
 
-def _column_term(source: Column, target: TargetColumn, prefix: str) -> Term:
-    name = prefix + identifier(target.name)
-    type_ = target.type.name.partition("(")[0]
-    opaque = Term(name, "opaque", type=type_)
+def _column_term(source: Column, target: TargetColumn) -> Term:
     if target.type.options.instead:
         # Not even whether it is NULL is sure: that may be what is stored instead.
         reason = f"column {source.name} holds other values where SQLite's do not fit"
-        return replace(opaque, sql="", reason=reason)
+        return Term("", "opaque", reason=reason)
+    return _known_term(source, target, "")
+
+
+def _known_term(source: Column, target: TargetColumn, prefix: str) -> Term:
+    name = prefix + identifier(target.name)
+    type_ = target.type.name.partition("(")[0]
+    opaque = Term(name, "opaque", type=type_)
     if type_ == "boolean":
         return _boolean_term(source, target, opaque)
     kind = _KINDS.get(type_)
@@ -218,20 +231,3 @@ def _refuse_inexact(one: Term, other: Term) -> None:
         refuse(f"{one.kind} and {other.kind} are compared exactly only in SQLite")
     if one.computed and other.computed:
         refuse("an overflow has another meaning on each side")
-
-
-def compute(one: Term, operator: str, other: Term) -> Term:
-    """Two whole numbers added, subtracted and so on, where nothing can overflow or fail."""
-    for term in (one, other):
-        if term.kind == "opaque":
-            refuse(term.reason)
-    if (one.kind, other.kind) != ("integer", "integer"):
-        refuse(f"arithmetic on {one.kind} and {other.kind} rounds or overflows in its own way")
-    if one.computed or other.computed:
-        refuse("an overflow has another meaning on each side")
-    if operator in "/%":
-        if not isinstance(other.constant, int) or other.constant <= 0:
-            refuse("a division by zero is NULL in SQLite and an error in PostgreSQL")
-        return Term(f"({one.sql} {operator} {other.sql})", "integer")
-    # As numeric it cannot overflow; SQLite goes over to REAL, beyond any whole number of its own.
-    return Term(f"({one.sql}::numeric {operator} {other.sql}::numeric)", "integer", computed=True)

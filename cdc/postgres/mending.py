@@ -17,6 +17,7 @@ from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.constraints import drop_indexes, drop_references
 from cdc.postgres.extras import alterations
+from cdc.postgres.generated import removal
 from cdc.postgres.state import CapturedTable, lock_making
 from cdc.postgres.tables import refuse_existing, refuse_foreign, still_needed
 from cdc.postgres.translate import translated
@@ -63,11 +64,13 @@ def mend_table(
         try:
             old = sql.Identifier(*before).as_string(conn)
             statements = chain(
+                removal(*before),
                 _without_constraints(conn, before, old),
                 _renamed(old, before[1], table.name),
                 _without_columns(table, gone),
                 alterations(table, load_extras(existing.definition)),
                 _statements(table, origins, design),
+                design.generation.statements,
             )
             for statement in list(statements):
                 conn.execute(statement.encode())

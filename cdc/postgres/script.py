@@ -15,6 +15,7 @@ def statements(
         *(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas),
         *(each.create for each in designs),
         *(comment for each in designs for comment in each.comments),
+        *(statement for each in designs for statement in each.generation.statements),
         *(index.create(name) for _, index, name in index_names(designs)),
         *(statement for key in foreign_keys for statement in key.statements),
         *(key.validate for key in foreign_keys),

@@ -16,6 +16,7 @@ from cdc.postgres import ddl
 from cdc.postgres.connection import Connection
 from cdc.postgres.constraints import drop_references
 from cdc.postgres.extras import alterations, trials
+from cdc.postgres.generated import removal
 from cdc.postgres.identifiers import MAX_COLUMNS
 from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
@@ -149,7 +150,12 @@ def _create(
         )
     _ensure_schema(conn, table.schema)
     made = ddl.design(table, constraints)
-    for statement in (made.create, *made.comments, *trials(table)):
+    for statement in (
+        made.create,
+        *made.comments,
+        *made.generation.statements,
+        *trials(table),
+    ):
         conn.execute(statement.encode())
     conn.execute("SELECT cdc.protect(%s::regclass)", (_qualified(conn, table.schema, table.name),))
     conn.execute(
@@ -216,6 +222,9 @@ def _drop(conn: Connection, schema: str, name: str) -> None:
     _refuse_adopted(conn, schema, name)
     drop_references(conn, schema, name)
     try:
+        if _exists(conn, schema, name):
+            for statement in removal(schema, name):
+                conn.execute(statement.encode())
         _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
     except psycopg.errors.DependentObjectsStillExist as exc:
         raise still_needed(f"{schema}.{name}", exc) from exc

@@ -12,7 +12,8 @@ CREATE TABLE book (
     written_by TEXT REFERENCES author (name),
     "we""ird" REAL DEFAULT 1.5 CHECK ("we""ird" > 0),
     note TEXT CHECK (note LIKE 'x%'),
-    shout TEXT AS (upper(note))
+    shout TEXT AS (upper(note)),
+    code TEXT AS (hex(note))
 ) WITHOUT ROWID;
 CREATE INDEX by_author ON book (author) WHERE author > 0;
 CREATE UNIQUE INDEX book_pkey ON book (note, "we""ird" DESC);
@@ -46,7 +47,7 @@ def test_ddl_loads_as_printed(library):
     outcome = library.cdc("plan", "--ddl")
     assert outcome.code == 0, outcome.err
     library.postgres(outcome.out)
-    columns = {"isbn", "author", "written_by", 'we"ird', "note", "shout"}
+    columns = {"isbn", "author", "written_by", 'we"ird', "note", "shout", "code"}
     assert set(library.columns("book")) == columns
     made = {name for _, name, _ in relations(library)}
     assert {"author", "book", "loan", "Loan list", "pair", "by_author"} <= made
@@ -81,7 +82,8 @@ def test_what_is_not_carried_over_is_told(library):
     left = {each["what"]: each for each in book["not_carried_over"]}
     assert left["CHECK"]["text"] == "note LIKE 'x%'"
     assert all(each["reason"] for each in left.values())
-    assert "generated column shout" in left
+    assert "generated column code" in left
+    assert book["computed"] == ["shout"]
     assert "by_author" in book["indexes"]
     report = library.cdc("plan").out
     assert "Not carried over:" in report
