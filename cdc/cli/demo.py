@@ -21,7 +21,8 @@ from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.stop import Stop
 from cdc.postgres import embedded
-from cdc.proof.sources import Request, prove
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
 from cdc.resources import demo_config
 
 FILES: Final = "rec_io"

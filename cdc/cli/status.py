@@ -40,6 +40,7 @@ def _as_json(lags: list[SourceLag], disks: Mapping[str, Outlook], target: str) -
             "disk": _disk_as_json(disks[each.name]),
             "tables": each.tables,
             "left_out": each.left_out,
+            "drift": each.drift,
             "freeze": freeze_as_json(each.freeze) if each.freeze else None,
             "stopped": [
                 {"name": t.name, "reason": t.reason, "remedy": t.remedy} for t in each.stopped
@@ -104,6 +105,16 @@ def _print_source(each: SourceLag, disk: Outlook) -> None:
     for missing in each.left_out:
         what = f"{missing.table}: {missing.what}"
         DATA.print(f"  without {what} ({missing.reason})", markup=False)
+    if each.drift:
+        first = each.drift[0]
+        DATA.print(
+            f"  drift   {len(each.drift):,} rows differ since"
+            f" {first.first_seen_at:%Y-%m-%d %H:%M:%S} UTC, such as {first.name}, key {first.key}:"
+            f" {first.what}",
+            markup=False,
+            style="bold red",
+        )
+        DATA.print("          → cdc verify shows them, and --repair mends them", markup=False)
     for waiting in each.stopped:
         DATA.print(f"  stopped {waiting.name}: {waiting.reason}", markup=False, style="bold red")
         DATA.print(f"          → {waiting.remedy}", markup=False)

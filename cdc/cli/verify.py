@@ -1,5 +1,6 @@
 """`cdc verify`: the proof that both sides hold the same rows."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,8 @@ from cdc.cli.verify_report import as_json, print_verdict
 from cdc.pipeline.stop import Stop
 from cdc.proof.outcome import Verdict
 from cdc.proof.repair import prove_and_repair
-from cdc.proof.sources import Request, prove
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
 
 
 def verify(
@@ -41,7 +43,8 @@ def verify(
     are not, or when that could not be told.
     """
     loaded = load_config(config)
-    request = Request(full=full, source=source, table=table)
+    max_age = timedelta(hours=loaded.verify.max_age_hours)
+    request = Request(full=full, source=source, table=table, max_age=max_age)
     stop = Stop()
     stop.ask_on_signals()
     with open_target(loaded) as target:

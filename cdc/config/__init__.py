@@ -13,6 +13,7 @@ from cdc.config.settings import (
     SourceConfig,
     TableConfig,
 )
+from cdc.config.verify import VerifyConfig
 
 __all__ = [
     "EMBEDDED",
@@ -26,6 +27,7 @@ __all__ = [
     "ReplicationConfig",
     "SourceConfig",
     "TableConfig",
+    "VerifyConfig",
     "load",
     "locate",
 ]

@@ -20,6 +20,7 @@ from cdc.config.settings import (
     TableConfig,
 )
 from cdc.config.toml import toml_value
+from cdc.config.verify import VerifyConfig
 from cdc.errors import ConfigError
 
 WIDTH: Final = 100
@@ -38,13 +39,14 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
 
     >>> text = render([("trades", "rec_io/trades.db")], "embedded")
     >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name"))))
-    [postgres] [[sources]] name = "trades" [replication] [archive] [cutover]
+    [postgres] [[sources]] name = "trades" [replication] [archive] [verify] [cutover]
     """
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
     parts += [
         _section("[replication]", ReplicationConfig),
         _section("[archive]", ArchiveConfig),
+        _section("[verify]", VerifyConfig),
         _section("[cutover]", CutoverConfig),
     ]
     return "\n".join(parts)

@@ -15,6 +15,7 @@ from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.section import Section
+from cdc.config.verify import VerifyConfig
 from cdc.constraints import folded
 from cdc.errors import ConfigError
 from cdc.mapping.codec import OnMisfit, Options
@@ -381,6 +382,7 @@ class Document(Section, frozen=True, kw_only=True):
     ] = ()
     replication: ReplicationConfig = ReplicationConfig()
     archive: ArchiveConfig = ArchiveConfig()
+    verify: VerifyConfig = VerifyConfig()
     cutover: CutoverConfig = CutoverConfig()
     hooks: Annotated[
         tuple[HookConfig, ...], Meta(description="Commands that the cutover runs.")

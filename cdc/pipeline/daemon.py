@@ -16,6 +16,7 @@ from cdc.pipeline.stop import Alarm, Stop
 from cdc.pipeline.wakeup import Watch
 from cdc.pipeline.worker import SourceWorker
 from cdc.postgres.connection import Target
+from cdc.proof.watch import DriftWatch
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
@@ -94,11 +95,12 @@ class Daemon:
             threading.Thread(target=archiver.run, name=f"cdc-archive-{archiver.source.name}")
             for archiver in ([] if until_caught_up else self._archivers)
         ]
+        watching = [] if until_caught_up else [self._drift_watch()]
         housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         self._watch.start()
         try:
-            for thread in (*threads, *archiving):
+            for thread in (*threads, *archiving, *watching):
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
@@ -111,7 +113,7 @@ class Daemon:
                 self._finish_archives()
         finally:
             self._stop.ask()
-            for thread in (*threads, *archiving):
+            for thread in (*threads, *archiving, *watching):
                 if thread.ident is not None:
                     thread.join()
             show()
@@ -119,6 +121,10 @@ class Daemon:
         for progress in self.progress:
             if progress.error is not None:
                 raise progress.error
+
+    def _drift_watch(self) -> threading.Thread:
+        watch = DriftWatch(self._config, self._target, self._stop)
+        return threading.Thread(target=watch.run, name="cdc-watch")
 
     def _finish_archives(self) -> None:
         for archiver in self._archivers:

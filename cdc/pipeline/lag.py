@@ -10,6 +10,8 @@ from cdc.postgres import left_out, quarantine, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.left_out import LeftOut
 from cdc.postgres.stopped import StoppedTable
+from cdc.proof import drift
+from cdc.proof.drift import Drift
 from cdc.sqlite import freeze, log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
@@ -55,6 +57,7 @@ class SourceLag:
     left_out: tuple[LeftOut, ...]
     stopped: tuple[StoppedTable, ...]
     freeze: Freeze | None = None
+    drift: tuple[Drift, ...] = ()
 
     @property
     def quarantined(self) -> int:
@@ -114,6 +117,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
         left_out=tuple(left_out.read(conn, source.name)) if known else (),
         stopped=tuple(waiting),
         freeze=frozen,
+        drift=tuple(drift.present(conn, source.name)) if version >= drift.SINCE_VERSION else (),
     )
 
 

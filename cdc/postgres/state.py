@@ -18,7 +18,7 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 7
+VERSION: Final = 8
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
@@ -27,6 +27,7 @@ STEPS: Final[dict[int, str]] = {
     5: "postgres/step_5.sql",
     6: "postgres/step_6.sql",
     7: "postgres/step_7.sql",
+    8: "postgres/step_8.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 
@@ -187,6 +188,7 @@ def forget_source(conn: Connection, name: str) -> None:
         conn.execute("DELETE FROM cdc.proven_range WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.unproven WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.proof_run WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.drift WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 
 

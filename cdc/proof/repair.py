@@ -12,7 +12,8 @@ from cdc.pipeline.repair import KIND
 from cdc.postgres.connection import Target
 from cdc.postgres.keys import dump_key
 from cdc.proof.outcome import SourceOutcome, Verdict
-from cdc.proof.sources import Request, SourceProof, prove
+from cdc.proof.request import Request
+from cdc.proof.sources import SourceProof, prove
 from cdc.sqlite.connection import Wait
 
 WAIT_SECONDS: Final = 600.0

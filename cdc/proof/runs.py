@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+import psycopg
+
 from cdc.errors import TargetRefused
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
@@ -18,12 +20,20 @@ class ProofBusy(TargetRefused):
     """Another proof of the same target is under way."""
 
 
+_WAITS: Final = (
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND (classid::bigint << 32) | objid::bigint = %s AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+)
+
+
 @contextmanager
-def alone(conn: Connection) -> Iterator[None]:
-    """Keep other proofs out for the length of the block. Raises ProofBusy."""
-    with translated("begin the proof"):
-        row = conn.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
-    if row is None or not row[0]:
+def alone(conn: Connection, *, patience: float) -> Iterator[None]:
+    """Keep other proofs out for the length of the block.
+
+    Raises ProofBusy where another one has not ended within `patience` seconds.
+    """
+    if not _locked(conn, patience):
         raise ProofBusy(
             "another proof of this target is under way",
             hint="Wait until it has ended; two would only slow each other down.",
@@ -33,6 +43,27 @@ def alone(conn: Connection) -> Iterator[None]:
     finally:
         with translated("end the proof"):
             conn.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+
+
+def _locked(conn: Connection, patience: float) -> bool:
+    with translated("begin the proof"):
+        if not patience:
+            row = conn.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
+            return bool(row and row[0])
+        try:
+            with conn.transaction():
+                conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience}s",))
+                conn.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        except psycopg.errors.LockNotAvailable:
+            return False
+    return True
+
+
+def another_waits(conn: Connection) -> bool:
+    """Whether another proof waits for the one under way to end."""
+    with translated("look for other proofs"):
+        row = conn.execute(_WAITS, (LOCK,)).fetchone()
+    return bool(row and row[0])
 
 
 def record(conn: Connection, outcome: SourceOutcome, *, full: bool, began_at: datetime) -> None:

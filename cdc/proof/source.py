@@ -34,6 +34,8 @@ class ProvenSource:
         seconds: float,
         following: Following,
         wait: Wait,
+        *,
+        share: float | None = None,
     ) -> None:
         self.file = file
         self.seconds = seconds
@@ -42,6 +44,8 @@ class ProvenSource:
         self._schema_version = schema_version
         self._wait = wait
         self._held = 0.0
+        self._share = share
+        self._rested_at = time.monotonic()
         self._seen = file.data_version
 
     @contextmanager
@@ -68,10 +72,16 @@ class ProvenSource:
     def give_way(self) -> None:
         """Where somebody else writes to the file, leave it to them for a while.
 
+        With a `share` the proof works for no more of the time than that, whoever writes.
+
         Raises ProofStopped where the waits were called off.
         """
         now = self.file.data_version
-        pause = 0.0 if now == self._seen else self._held * (1 - SHARE) / SHARE
+        if self._share is not None:
+            pause = (time.monotonic() - self._rested_at) * (1 - self._share) / self._share
+        else:
+            pause = 0.0 if now == self._seen else self._held * (1 - SHARE) / SHARE
         self._seen, self._held = now, 0.0
         if self._wait(pause):
             raise ProofStopped("Stopped before its end; what is proven so far is kept.")
+        self._rested_at = time.monotonic()

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from cdc.config import Config, SourceConfig
@@ -18,6 +17,7 @@ from cdc.postgres.connection import Connection, Target
 from cdc.proof import kept, runs
 from cdc.proof.following import Following, LogGone
 from cdc.proof.outcome import SourceOutcome, TableOutcome, Verdict
+from cdc.proof.request import Request
 from cdc.proof.sides import Sides
 from cdc.proof.source import ProvenSource
 from cdc.proof.table import TargetMoved
@@ -36,28 +36,14 @@ SINCE_VERSION: Final = 7
 HOLD_SECONDS: Final = 3600.0
 """For how long the changelog is kept from being pruned, for a proof that died."""
 
+PATIENCE_SECONDS: Final = 30.0
+"""For another proof to end: the drift watch of a daemon makes way at once."""
+
 CONNECTIONS: Final = 2
 """That the proof of one source uses at once."""
 
 
 Pair = tuple[Captured, MappedTable, TableOutcome]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be proven: all sources and tables, unless some are named. `full` rests on nothing
-    that was proven before; otherwise a range may be `max_age` old.
-    """
-
-    full: bool = False
-    source: str | None = None
-    table: str | None = None
-    max_age: timedelta = timedelta(days=7)
-
-    @property
-    def whole(self) -> bool:
-        """Whether every table of a source is looked at."""
-        return self.table is None
 
 
 class SourceProof:
@@ -137,14 +123,16 @@ class SourceProof:
         name = self._source.name
         tables = {each.layout: ProvenTable(name, mapped) for each, mapped, _ in pairs}
         following = Following(file, tables, known.applied_seq, seconds)
-        source = ProvenSource(file, schema_version, seconds, following, self._wait)
+        source = ProvenSource(
+            file, schema_version, seconds, following, self._wait, share=self._request.share
+        )
         touched = self._touched(file, pairs, known.applied_seq, seconds)
         for each, _, outcome in pairs:
             self.current = outcome
             sides = Sides(source, each, tables[each.layout], self._target)
             run = TableRun(sides, outcome, self._wait)
             try:
-                run.run(touched, full=self._request.full, max_age=self._request.max_age)
+                run.run(touched, self._request)
             except (TargetMoved, LogGone) as moved:
                 outcome.problem = moved.line
         self._measure(file)
@@ -195,7 +183,7 @@ class SourceProof:
         self.outcome.applied_seq = known.applied_seq if known else 0
 
     def _record(self, began_at: datetime) -> None:
-        if not self._request.whole or self.outcome.problem:
+        if not self._request.whole or self._request.share or self.outcome.problem:
             return
         with self._target.lease() as conn:
             runs.record(conn, self.outcome, full=self._request.full, began_at=began_at)
@@ -204,7 +192,7 @@ class SourceProof:
 def prove(
     config: Config,
     target: Target,
-    request: Request = Request(),
+    request: Request,
     *,
     wait: Wait = time.sleep,
     watch: Callable[[Sequence[SourceProof]], AbstractContextManager[object]] = nullcontext,
@@ -221,7 +209,7 @@ def prove(
     workers = max(1, (config.postgres.max_connections - 1) // CONNECTIONS)
     with (
         target.lease() as conn,
-        runs.alone(conn),
+        runs.alone(conn, patience=PATIENCE_SECONDS),
         watch(proofs),
         ThreadPoolExecutor(min(workers, len(proofs)), "cdc-proof") as pool,
     ):

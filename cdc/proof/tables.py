@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from cdc.postgres import quarantine
@@ -11,8 +11,11 @@ from cdc.proof.debts import Debts
 from cdc.proof.gaps import WHOLE, Gap, gaps
 from cdc.proof.kept import Kept, KeptRange
 from cdc.proof.outcome import TableOutcome
+from cdc.proof.request import Request
 from cdc.proof.rows import RowComparison
+from cdc.proof.runs import another_waits
 from cdc.proof.sides import Sides
+from cdc.proof.source import ProofStopped
 from cdc.proof.table import TableProof, TargetMoved
 from cdc.proof.target import Standing, snapshot
 from cdc.proof.touched import Touched
@@ -47,11 +50,13 @@ class TableRun:
         self._debts = Debts(sides, self._rows, wait)
         self._standing: Standing | None = None
         self._unsaved: list[KeptRange] = []
+        self._yields = False
         self._next_save = time.monotonic() + SAVE_SECONDS
 
-    def run(self, touched: Touched, *, full: bool, max_age: timedelta) -> None:
+    def run(self, touched: Touched, request: Request) -> None:
         """Prove the table: what is kept by the keys touched since, all else by its ranges."""
         started = time.monotonic()
+        self._yields = request.yields
         with self._target.lease() as conn:
             with snapshot(conn, self._sides.table) as seen:
                 standing = self._standing = seen.standing
@@ -70,7 +75,7 @@ class TableRun:
             flush=self._save_when_due,
         )
         if proof.ranged:
-            usable = [] if full else self._usable(held, touched, max_age)
+            usable = [] if request.full else self._usable(held, touched, request)
             self._prove_ranges(proof, held, usable, touched)
         else:
             compare_whole(self._sides, self._rows, self._outcome)
@@ -83,9 +88,9 @@ class TableRun:
                 kept.advance(conn, self._source, name, standing, position=up_to, mark=held.mark)
         self._outcome.seconds = time.monotonic() - started
 
-    def _usable(self, held: Kept, touched: Touched, max_age: timedelta) -> list[KeptRange]:
+    def _usable(self, held: Kept, touched: Touched, request: Request) -> list[KeptRange]:
         """The ranges that the log, and the keys that it names, can stand for."""
-        oldest = datetime.now(UTC) - max_age
+        oldest = datetime.now(UTC) - request.max_age
         ranges = [
             each
             for each in held.ranges
@@ -93,7 +98,9 @@ class TableRun:
         ]
         keys = len(touched.of(self._sides.layout)) + len(held.touched)
         rows = sum(each.rows for each in ranges)
-        return ranges if keys * MOST_TOUCHED <= rows or keys < MOST_TOUCHED else []
+        if keys * MOST_TOUCHED > rows and keys >= MOST_TOUCHED:
+            return []
+        return _without_oldest(ranges, request.renew * rows)
 
     def _prove_ranges(
         self, proof: TableProof, held: Kept, usable: list[KeptRange], touched: Touched
@@ -124,6 +131,13 @@ class TableRun:
     def _save_when_due(self) -> None:
         if time.monotonic() >= self._next_save:
             self._save()
+            if self._yields:
+                self._make_way()
+
+    def _make_way(self) -> None:
+        with self._target.lease() as conn:
+            if another_waits(conn):
+                raise ProofStopped("Another proof waits.")
 
     def _save(self) -> None:
         self._next_save = time.monotonic() + SAVE_SECONDS
@@ -150,3 +164,12 @@ class TableRun:
                         setattr(self._outcome, name, getattr(self._outcome, name) + 1)
                     elif not self._sides.is_in_flight(form, position):
                         self._outcome.stale += 1
+
+
+def _without_oldest(ranges: list[KeptRange], rows: float) -> list[KeptRange]:
+    """The ranges but for the oldest, which hold at least so many rows."""
+    left = sorted(ranges, key=lambda each: each.proven_at or datetime.max.replace(tzinfo=UTC))
+    dropped = 0
+    while left and dropped < rows:
+        dropped += left.pop(0).rows
+    return left

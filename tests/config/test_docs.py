@@ -16,6 +16,7 @@ from cdc.config import (
     ReplicationConfig,
     SourceConfig,
     TableConfig,
+    VerifyConfig,
     load,
 )
 from cdc.config.extras import AddedConfig, IndexConfig
@@ -36,6 +37,7 @@ SECTIONS = {
     "[[foreign_keys]]": ForeignKeyConfig,
     "[replication]": ReplicationConfig,
     "[archive]": ArchiveConfig,
+    "[verify]": VerifyConfig,
     "[cutover]": CutoverConfig,
     "[[hooks]]": HookConfig,
 }

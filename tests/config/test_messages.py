@@ -19,7 +19,8 @@ WRONG = {
         SOURCE + "[replicaton]",
         (
             'knows no key "replicaton". Did you mean "replication"? '
-            "Allowed are: postgres, sources, foreign_keys, replication, archive, cutover, hooks."
+            "Allowed are: postgres, sources, foreign_keys, replication, archive, verify, cutover,"
+            " hooks."
         ),
     ),
     "unknown key": (

@@ -60,7 +60,14 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
 
     config = _load(source, tmp_path)
 
-    assert headers == ["[postgres]", "[[sources]]", "[replication]", "[archive]", "[cutover]"]
+    assert headers == [
+        "[postgres]",
+        "[[sources]]",
+        "[replication]",
+        "[archive]",
+        "[verify]",
+        "[cutover]",
+    ]
     assert config.sources[0].schema == "public"
     assert config.sources[0].include == ("*",)
     assert config.sources[0].exclude == ()

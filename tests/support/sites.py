@@ -25,7 +25,8 @@ from cdc.plan.target import ask
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.proof.outcome import Verdict
-from cdc.proof.sources import Request, prove
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
 from cdc.sqlite import introspect, log
 from cdc.sqlite.connection import SourceFile
 from tests.support.command import Command, RunningDaemon
