@@ -12,10 +12,13 @@ import psycopg
 PATIENCE_SECONDS: Final = 600.0
 
 
-def write_config(directory: Path, dsn: str, files: Sequence[Path]) -> Path:
+def write_config(
+    directory: Path, dsn: str, files: Sequence[Path], *, archive: bool = True
+) -> Path:
     """Write a configuration with nothing but defaults; each source is called as its file is.
 
     Where there are several, each has a schema of its own, for their tables are called alike.
+    Without `archive` no event store is written, for the sake of a comparison.
     """
     sources = "".join(
         f'[[sources]]\nname = "{file.stem}"\npath = "{file}"\n'
@@ -23,7 +26,8 @@ def write_config(directory: Path, dsn: str, files: Sequence[Path]) -> Path:
         for file in files
     )
     config = directory / "config.toml"
-    config.write_text(f'[postgres]\ndsn = "{dsn}"\n{sources}', encoding="utf-8")
+    store = "" if archive else "[archive]\nenabled = false\n"
+    config.write_text(f'[postgres]\ndsn = "{dsn}"\n{store}{sources}', encoding="utf-8")
     return config
 
 

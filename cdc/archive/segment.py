@@ -23,8 +23,9 @@ from msgspec import Struct
 from cdc.errors import ArchiveDamaged, ArchiveError
 
 FORMAT: Final = 1
-LEVEL: Final = 4
-"""Of zlib's nine: three quarters of the time of its default for a twentieth more bytes."""
+LEVEL: Final = 1
+"""Of zlib's nine, the fastest: rows of numbers and short words take 6 % more bytes than at the
+fourth."""
 
 GZIP: Final = 31
 """zlib's code for the largest window with gzip's frame."""

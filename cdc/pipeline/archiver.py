@@ -18,7 +18,8 @@ LOOK_SECONDS: Final = 0.5
 """How often it looks whether there is something to do."""
 
 PASS_SECONDS: Final = 5.0
-"""How often it does a pass for what only a look into the file and PostgreSQL can tell."""
+"""How often it does a pass for what only a look into the file and PostgreSQL can tell; where events
+are to be archived sooner, as often as that."""
 
 PAUSE_SECONDS: Final = 30.0
 """After a pass that failed."""
@@ -44,6 +45,7 @@ class Archiver:
         self.source = source
         self._archive = SourceArchive(config, source, target, stop)
         self._segment_events = config.archive.segment_events
+        self._pass_seconds = min(PASS_SECONDS, config.archive.segment_seconds)
         self._stop = stop
         self._progress = progress
         self._next_pass = 0.0
@@ -53,7 +55,7 @@ class Archiver:
         """Archive until the stop is asked for."""
         while not self._stop.wait(LOOK_SECONDS):
             if self._due():
-                self._next_pass = time.monotonic() + PASS_SECONDS
+                self._next_pass = time.monotonic() + self._pass_seconds
                 if not self._pass(everything=False):
                     self._next_pass = time.monotonic() + PAUSE_SECONDS
 

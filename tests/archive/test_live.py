@@ -1,0 +1,94 @@
+"""Archiving and pruning beside an application that never rests."""
+
+import random
+
+import pytest
+
+from tests.archive.conftest import Store
+from tests.support.waiting import wait_until
+
+BUSY = "[archive]\nprune_after_seconds = 0\nsegment_seconds = 0.2\nsegment_events = 1000\n"
+
+TRADE_MANAGER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.003, "--keys", 300)
+READER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.002, "--read")
+
+
+def captured(site):
+    return site.sqlite("SELECT coalesce(max(seq), 0) FROM _cdc_changelog")[0][0]
+
+
+def test_an_impatient_writer_meets_no_lock_and_the_changelog_stays_small(site):
+    """A writer that waits 0.25 s, in rollback-journal mode, beside two readers: pruning gives way,
+    and yet keeps up; what is pruned makes room for what comes."""
+    writer = site.storm(*TRADE_MANAGER)
+    readers = [site.storm(*READER) for _ in range(2)]
+    site.configure(more=BUSY)
+    daemon = site.daemon()
+    lengths, pages = [], []
+
+    def enough():
+        [(length,)] = site.sqlite("SELECT count(*) FROM _cdc_changelog")
+        lengths.append(length)
+        pages.append(site.sqlite("PRAGMA page_count")[0][0])
+        return captured(site) > 8_000
+
+    wait_until(enough, 120)
+    reports = [each.stop() for each in (writer, *readers)]
+    assert [(report.errors, report.locked) for report in reports] == [([], 0)] * 3
+    end = captured(site)
+    site.wait_until_equal(daemon=daemon)
+    daemon.wait_until(lambda: len(Store(site).live) < 200)
+    assert daemon.stop() == 0
+    assert max(lengths) < end / 2
+    # In the second half of the run the file has hardly grown.
+    assert pages[-1] < pages[len(pages) // 2] * 1.5
+    assert Store(site).findings() == []
+
+
+def test_kills_at_random_moments_lose_and_repeat_no_event(site):
+    """kill -9 of the daemon while it archives, prunes and writes baselines."""
+    chance = random.Random(7)
+    site.configure(more=BUSY)
+    storm = site.storm("--journal", "WAL", "--seed", 7, "--pause", 0.002)
+    store = Store(site)
+    for _ in range(6):
+        daemon = site.daemon()
+        before = len(store.archive.chain.segments)
+        count = chance.randint(1, 4)
+        daemon.wait_until(
+            lambda before=before, count=count: len(store.archive.chain.segments) >= before + count
+        )
+        daemon.kill()
+        archived, live = store.archived, store.live
+        assert archived == [*range(1, len(archived) + 1)]
+        assert live[0] <= archived[-1] + 1
+        assert live == [*range(live[0], live[-1] + 1)]
+    storm.stop()
+    site.catch_up()
+    site.assert_equal()
+    assert store.findings() == []
+    assert store.archived == [*range(1, captured(site) + 1)]
+    for table in ("journal", "accounts", "positions"):
+        rows = {row[:1]: row for row in site.sqlite(f"SELECT * FROM {table}")}
+        assert store.rebuilt(table) == rows
+
+
+@pytest.mark.soak
+def test_a_days_load_in_minutes(site):
+    """Half an hour of writes without a pause: neither the changelog nor the file grows on."""
+    storm = site.storm("--journal", "DELETE", "--timeout", 0.25, "--keys", 2_000)
+    site.configure(more=BUSY)
+    daemon = site.daemon()
+    sizes = []
+
+    def enough():
+        sizes.append((captured(site), site.sqlite("PRAGMA page_count")[0][0]))
+        return sizes[-1][0] > 2_000_000
+
+    wait_until(enough, 3_600)
+    report = storm.stop()
+    assert (report.errors, report.locked) == ([], 0)
+    site.wait_until_equal(600, daemon)
+    halfway = next(pages for seq, pages in sizes if seq > 1_000_000)
+    assert sizes[-1][1] < halfway * 1.2
+    assert daemon.stop() == 0
