@@ -58,7 +58,7 @@ def _overrides() -> str:
 
 
 def _configured(directory: Path, dsn: str, file: Path, overrides: str) -> Path:
-    config = product.write_config(directory, dsn, [file])
+    config = product.write_config(directory, dsn, [file], archive=False)
     with config.open("a", encoding="utf-8") as out:
         out.write(overrides)
     return config

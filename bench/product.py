@@ -12,9 +12,7 @@ import psycopg
 PATIENCE_SECONDS: Final = 600.0
 
 
-def write_config(
-    directory: Path, dsn: str, files: Sequence[Path], *, archive: bool = True
-) -> Path:
+def write_config(directory: Path, dsn: str, files: Sequence[Path], *, archive: bool = True) -> Path:
     """Write a configuration with nothing but defaults; each source is called as its file is.
 
     Where there are several, each has a schema of its own, for their tables are called alike.

@@ -6,6 +6,7 @@ from typing import Final
 
 from cdc.logs import fields
 from cdc.pipeline.replicate import Replication
+from cdc.postgres import archived
 from cdc.postgres.connection import Target
 from cdc.postgres.keys import load_key
 
@@ -15,11 +16,16 @@ log = logging.getLogger(__name__)
 
 
 def rewrite(
-    _: Target, replication: Replication, source: str, keys: Mapping[str, Sequence[str]]
+    target: Target, replication: Replication, source: str, keys: Mapping[str, Sequence[str]]
 ) -> int:
     """Make the target's rows of these keys (in the form of `dump_key`, by table) those of SQLite;
     how many keys. For an errand.
+
+    Where a change has passed the capture unseen, the event store lacks it as well: so the tables
+    get new baselines.
     """
+    with target.lease() as conn:
+        archived.want_baselines(conn, source, keys)
     replication.rewrite({name: list(map(load_key, some)) for name, some in keys.items()})
     count = sum(map(len, keys.values()))
     log.warning(

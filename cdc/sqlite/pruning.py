@@ -9,7 +9,7 @@ from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.names import CHANGELOG
 from cdc.sqlite.pace import Pace
 
-FEWEST: Final = 100
+FEWEST: Final = 1_000
 """Events; fewer are not worth a write transaction of ours in the application's file."""
 
 

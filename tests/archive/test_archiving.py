@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import apsw
 import pytest
 
 from cdc.pipeline.archiving import SourceArchive
@@ -138,6 +139,21 @@ def test_a_baseline_is_written_when_it_is_asked_for(store):
     site.catch_up()
     assert store.archive.baselines()[0].number == first.number
     assert len(store.archive.baselines()) == 2
+    assert store.rebuilt() == rows(store)
+
+
+def test_a_repair_is_followed_by_a_new_baseline(store):
+    """What passed the capture unseen is in the store, too, once a proof has found it."""
+    site = store.site
+    site.catch_up()
+    site.sqlite(WRITES[0])
+    site.catch_up()
+    with site.connection() as db:
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        db.execute("UPDATE t SET w = 'unseen' WHERE id = 7")
+    assert store.rebuilt() != rows(store)
+    assert site.cdc("verify", "--full", "--repair").code == 0
+    site.catch_up()
     assert store.rebuilt() == rows(store)
 
 

@@ -2,12 +2,17 @@
 
 import pytest
 
+from cdc.pipeline import archiving
+from cdc.sqlite import pruning
+
 SETTINGS = "[archive]\nprune_after_seconds = 0\nsegment_events = 40\n"
 
 
 @pytest.fixture
-def stored(site):
+def stored(site, monkeypatch):
     """A site with a few segments."""
+    monkeypatch.setattr(archiving, "FEWEST", 1)
+    monkeypatch.setattr(pruning, "FEWEST", 1)
     site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
     site.configure(more=SETTINGS)
     site.catch_up()
