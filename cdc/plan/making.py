@@ -1,6 +1,6 @@
 """Making the plan: every file is opened, looked through and closed again; nothing is written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdc.config import Config, SourceConfig
@@ -10,7 +10,7 @@ from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRef
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.names import TargetNames, naming_of
 from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
-from cdc.pipeline.references import check, references_of
+from cdc.pipeline.references import Reference, check, references_of
 from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
 from cdc.plan.checks import broken_checks
@@ -25,7 +25,9 @@ from cdc.sqlite import constraints, introspect, surroundings
 from cdc.sqlite.captures import Captured, captured
 from cdc.sqlite.connection import SourceFile, check_is_file
 from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.orphans import End, find_orphans_across
 from cdc.sqlite.rehearsal import refusals
+from cdc.sqlite.search import FoundRows
 
 Watch = Callable[[str, str], Advance]
 """Hears which table of which source is looked at next; what it returns hears of the rows."""
@@ -66,12 +68,12 @@ def make_plans(
             hint="See `cdc plan` without --table for those that there are.",
         )
     _note_shared_targets(plans)
-    _add_references(config, plans)
+    _add_references(config, plans, watch)
     note_index_names(plans)
     return plans
 
 
-def _add_references(config: Config, plans: list[SourcePlan]) -> None:
+def _add_references(config: Config, plans: list[SourcePlan], watch: Watch) -> None:
     """The foreign keys of the configuration, but for those of which an end was not looked at."""
     tables = [(source.name, table) for source in plans for table in source.tables]
     for each in references_of(config):
@@ -80,9 +82,29 @@ def _add_references(config: Config, plans: list[SourcePlan]) -> None:
             for end, _ in each.ends
         )
         if child is not None and parent is not None:
+            count = _orphan_count(config, each, child.source, parent.source, watch)
             child.foreign_keys.append(
-                across_files(each.key, child.mapped, parent.source, parent.mapped)
+                across_files(each.key, child.mapped, parent.source, parent.mapped, count)
             )
+
+
+def _orphan_count(
+    config: Config, reference: Reference, child: SourceTable, parent: SourceTable, watch: Watch
+) -> Callable[[Sequence[str]], FoundRows]:
+    """Counts the orphans of a key between two files, by the columns that it refers to."""
+    own, other = (config.source(end.source).path for end, _ in reference.ends)
+
+    def count(referred: Sequence[str]) -> FoundRows:
+        advance = watch(reference.child.source, f"{child.name}, foreign keys")
+        with SourceFile(own, only_look=True) as file, SourceFile(other, only_look=True) as parents:
+            return find_orphans_across(
+                End(file, child, reference.key.columns),
+                End(parents, parent, referred),
+                lock_bound_seconds=config.replication.lock_bound_ms / 1000,
+                advance=lambda seen: advance(seen, None),
+            )
+
+    return count
 
 
 def _note_shared_targets(plans: list[SourcePlan]) -> None:

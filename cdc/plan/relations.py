@@ -19,8 +19,8 @@ class ForeignKeyPlan:
     """One foreign key of a table, with the columns that it refers to.
 
     `design` is None, and `reason` says why, where PostgreSQL gets no such key. `orphans` is None
-    where the columns referred to are not unique, so that nothing can refer to them, and where the
-    two tables are of different files.
+    where the columns referred to are not unique, so that nothing can refer to them, and where they
+    are the rowid that stands for a key.
     """
 
     key: ForeignKey
@@ -94,9 +94,13 @@ class Relations:
 
 
 def across_files(
-    key: ForeignKey, child: MappedTable, parent: SourceTable, mapped: MappedTable
+    key: ForeignKey,
+    child: MappedTable,
+    parent: SourceTable,
+    mapped: MappedTable,
+    count: Callable[[Sequence[str]], FoundRows],
 ) -> ForeignKeyPlan:
-    """A foreign key of the configuration, whose orphans nobody has counted."""
+    """A foreign key of the configuration; `count` finds the orphans, by the columns referred to."""
     referred = _referred(key, parent)
     try:
         if referred:  # without, it is the rowid, which is the target's key
@@ -104,7 +108,7 @@ def across_files(
         design = configured(foreign_key(child, key, mapped))
     except NotTranslatable as error:
         return ForeignKeyPlan(key, referred, None, str(error), None)
-    return ForeignKeyPlan(key, referred, design, "", None)
+    return ForeignKeyPlan(key, referred, design, "", count(referred) if referred else None)
 
 
 def _refuse_not_unique(key: ForeignKey, parent: SourceTable, referred: Sequence[str]) -> None:

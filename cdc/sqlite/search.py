@@ -38,7 +38,7 @@ def find_rows(
     `advance` hears of the rows seen.
     """
     # No WHERE: rows that it leaves out would take time unseen.
-    key = _key(table)
+    key = key_terms(table)
     walk = TableWalk(file, table, order=fill_order(table), expressions=[*key, *conditions])
     bound = Bound(lock_bound_seconds / 2, READ_ROWS)
     found = [FoundRows() for _ in conditions]
@@ -57,7 +57,8 @@ def find_rows(
     return found
 
 
-def _key(table: SourceTable) -> list[str]:
+def key_terms(table: SourceTable) -> list[str]:
+    """The key of a row as expressions, in which `_cdc_t` is the table."""
     if table.table.rowid_key:
         return [f"_cdc_t.{table.rowid}"]
     return [f"_cdc_t.{quote(column.name)}" for column in table.table.key_columns]

@@ -173,7 +173,20 @@ def test_a_key_about_what_is_not_there_is_refused(
 def test_the_plan_prints_the_key_and_its_ddl_loads(desk: Site) -> None:
     desk.postgres(desk.cdc("plan", "--ddl").out)
     assert _keys(desk) == [("fills_trade_id_fkey", True, "c")]
-    assert "(trade_id) → trades.trades (ticket_id)" in desk.cdc("plan").out
+    assert "(trade_id) → trades.trades (ticket_id): no orphans" in desk.cdc("plan").out
+
+
+def test_the_plan_counts_the_orphans_of_two_files(desk: Site) -> None:
+    """With the keys of the first few, as the run will find them; NULL refers to nothing."""
+    desk.sqlite(
+        "INSERT INTO fills (trade_id) VALUES ('X'), ('A'), ('Y'), (NULL), ('X')", name="fills.db"
+    )
+    fills = next(t for source in desk.plan().sources for t in source.tables if t.name == "fills")
+    [key] = fills.foreign_keys
+    assert key.orphans is not None
+    assert (key.orphans.count, key.orphans.examples) == (3, [(4,), (6,), (8,)])
+    desk.catch_up()
+    assert _missing(desk)[WHAT].startswith("3 rows refer to none")
 
 
 def test_two_threads_that_make_a_key_at_once_make_one(
