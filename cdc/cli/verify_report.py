@@ -19,7 +19,15 @@ def print_verdict(verdict: Verdict) -> None:
             DATA.print(f"{source.name}: {source.problem}", markup=False)
         for table in source.tables:
             _print_table(source, table)
+    behind = sum(_waits_for_cutover(t) for s in verdict.sources for t in s.tables)
+    if behind:
+        DATA.print(f"{behind:,} sequences stand behind their keys; the cutover will set them.")
     DATA.print(conclusion(verdict), markup=False)
+
+
+def _waits_for_cutover(table: TableOutcome) -> bool:
+    flawed = any(finding.kind == "sequence" for finding in table.findings)
+    return table.sequence is not None and table.sequence.behind and not flawed
 
 
 def _counts(verdict: Verdict) -> Table:
@@ -46,6 +54,8 @@ def _word(table: TableOutcome) -> str:
         return "NOT COMPARED"
     if table.differences or table.stale:
         return "DIFFERS"
+    if not table.sound:
+        return "FLAWED"
     return "not settled" if table.owed else "equal"
 
 
@@ -64,6 +74,8 @@ def _print_table(source: SourceOutcome, table: TableOutcome) -> None:
             f"{name}: {table.stale:,} rows of the quarantine are not in SQLite any more.",
             markup=False,
         )
+    for finding in table.findings:
+        DATA.print(f"{name}: {finding.text}", markup=False)
     for difference in table.examples:
         DATA.print(f"{name}: {describe(difference)}", markup=False)
     left = table.differences - len(table.examples)
@@ -115,6 +127,9 @@ def conclusion(verdict: Verdict) -> str:
             f"{owed:,} keys could not be compared, since PostgreSQL has not applied their last"
             " changes: is cdc run running?"
         )
+    flawed = sum(not t.sound for s in verdict.sources for t in s.tables)
+    if flawed:
+        words.append(f"{flawed:,} target tables are not what they should be, see above")
     if not words:
         words.append("not everything could be compared")
     return f"NOT converged, {took}: " + "; ".join(words) + "."
@@ -149,9 +164,11 @@ def _table_as_json(table: TableOutcome) -> dict[str, Any]:
         "table": table.name,
         "target": table.target,
         "equal": table.equal,
+        "sound": table.sound,
         "rows": table.rows + table.kept_rows,
         "compared": table.rows,
         "kept": table.kept_rows,
+        "target_rows": table.target_rows,
         "missing": table.missing,
         "extra": table.extra,
         "different": table.different,
@@ -165,6 +182,27 @@ def _table_as_json(table: TableOutcome) -> dict[str, Any]:
         "target_digest": table.target_digest,
         "repaired": table.repaired,
         "problem": table.problem,
+        "findings": [
+            {"kind": f.kind, "text": f.text, "contradicts": f.contradicts} for f in table.findings
+        ],
+        "foreign_keys": [
+            {
+                "columns": list(each.columns),
+                "parent": each.parent,
+                "valid": each.valid,
+                "orphans": each.orphans,
+                "problem": each.problem,
+            }
+            for each in table.references
+        ],
+        "sequence": table.sequence
+        and {
+            "name": table.sequence.name,
+            "column": table.sequence.column,
+            "next_value": table.sequence.next_value,
+            "greatest_key": table.sequence.greatest_key,
+            "behind": table.sequence.behind,
+        },
         "examples": [
             {
                 "what": each.what,

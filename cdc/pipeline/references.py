@@ -159,7 +159,7 @@ class SourceReferences:
         if not child.state == parent.state == "live":
             return Untranslated(reference.what, "", "not both of its tables are copied yet")
         try:
-            design = _design(conn, reference, child, parent)
+            design = design_of(conn, reference, child, parent)
         except NotTranslatable as exc:
             return Untranslated(reference.what, "", str(exc))
         refused = constraints.make_foreign_key(conn, design)
@@ -179,7 +179,7 @@ class SourceReferences:
             if parent is None:
                 return
             try:
-                wanted.append(_design(conn, reference, table, parent))
+                wanted.append(design_of(conn, reference, table, parent))
             except NotTranslatable:
                 continue  # such a key goes, too
         constraints.drop_unwanted(conn, table.target_schema, table.target_name, wanted)
@@ -194,7 +194,7 @@ def _reference(config: Config, key: ForeignKeyConfig) -> Reference:
     )
 
 
-def _design(
+def design_of(
     conn: Connection, reference: Reference, child: CapturedTable, parent: CapturedTable
 ) -> ForeignKeyDesign:
     """The key between the targets as they are. Raises NotTranslatable."""

@@ -15,6 +15,8 @@ MOST_KEYS: Final = 100_000
 
 What = Literal["missing", "extra", "different"]
 
+Kind = Literal["guard", "queue", "column", "not_null", "foreign_key", "sequence"]
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnDifference:
@@ -34,6 +36,48 @@ class Difference:
     columns: tuple[ColumnDifference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a target table that is not as it should be, besides its rows.
+
+    One that `contradicts` keeps the proof from being clean: the table is not what equal rows are to
+    be held by, or will not stay as it was proven.
+    """
+
+    kind: Kind
+    text: str
+    contradicts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key of a table, as it stands in PostgreSQL: `valid`, or None where it is missing.
+
+    `orphans` are the rows that refer to none; None where `problem` kept them from being counted.
+    """
+
+    columns: tuple[str, ...]
+    parent: str
+    valid: bool | None
+    orphans: int | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySequence:
+    """The sequence behind a key: the value that it gives next, beside the greatest key there is."""
+
+    name: str
+    column: str
+    next_value: int
+    greatest_key: int | None
+
+    @property
+    def behind(self) -> bool:
+        """Whether it would give a key that is there, or was passed."""
+        return self.greatest_key is not None and self.next_value <= self.greatest_key
+
+
 @dataclass(slots=True)
 class TableOutcome:
     """What was found for one table.
@@ -42,7 +86,8 @@ class TableOutcome:
     `kept_rows` those of ranges that were
     proven before and not touched since. `missing`, `extra` and `different` count rows. `altered`
     counts values for which the configuration has another one stored. `quarantined` and `dropped`
-    rows are missing by rights; `stale` are entries of the quarantine whose row is gone.
+    rows are missing by rights; `target_rows` are those of PostgreSQL, where all of them were read
+    in this run; `stale` are entries of the quarantine whose row is gone.
     `owed` are keys that could not be compared, since they kept changing or nothing was applied.
     `problem` says why the table could not be compared at all; `done` that it was, to its end.
 
@@ -76,6 +121,10 @@ class TableOutcome:
     repaired: int = 0
     examples: list[Difference] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
+    target_rows: int | None = None
+    findings: list[Finding] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    sequence: KeySequence | None = None
 
     @property
     def differences(self) -> int:
@@ -85,6 +134,16 @@ class TableOutcome:
     def equal(self) -> bool:
         """Whether every row was compared and none differs."""
         return self.done and not (self.differences or self.stale or self.owed or self.problem)
+
+    @property
+    def misshapen(self) -> bool:
+        """Whether its columns are not those that could be compared."""
+        return any(finding.kind == "column" for finding in self.findings)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing besides the rows contradicts the proof."""
+        return not any(finding.contradicts for finding in self.findings)
 
     def note(self, difference: Difference, key: Key) -> None:
         """Count a difference, and keep it as long as there are few."""
@@ -118,7 +177,7 @@ class SourceOutcome:
 
     @property
     def converged(self) -> bool:
-        return not self.problem and all(table.equal for table in self.tables)
+        return not self.problem and all(table.equal and table.sound for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -16,8 +16,10 @@ from cdc.postgres import hold_back, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.proof import kept, runs
 from cdc.proof.following import Following, LogGone
+from cdc.proof.integrity import look_at_keys
 from cdc.proof.outcome import SourceOutcome, TableOutcome, Verdict
 from cdc.proof.request import Request
+from cdc.proof.shape import look_at_shapes
 from cdc.proof.sides import Sides
 from cdc.proof.source import ProvenSource
 from cdc.proof.table import TargetMoved
@@ -127,15 +129,41 @@ class SourceProof:
             file, schema_version, seconds, following, self._wait, share=self._request.share
         )
         touched = self._touched(file, pairs, known.applied_seq, seconds)
+        self._look_at_shapes(pairs, made)
         for each, _, outcome in pairs:
             self.current = outcome
+            if outcome.misshapen:
+                outcome.problem = "Its target has another shape than it should, see below."
+                continue
             sides = Sides(source, each, tables[each.layout], self._target)
             run = TableRun(sides, outcome, self._wait)
             try:
                 run.run(touched, self._request)
             except (TargetMoved, LogGone) as moved:
                 outcome.problem = moved.line
+        self._look_at_keys(pairs, _mapped(every, made))
         self._measure(file)
+
+    def _look_at_shapes(self, pairs: Sequence[Pair], made: dict[str, state.CapturedTable]) -> None:
+        by_hand = {name for name, table in made.items() if table.definition.get("adopted")}
+        # One that is being copied has no key yet; that it is not copied is said elsewhere.
+        live = {each.name: mapped for each, mapped, _ in pairs if made[each.name].state == "live"}
+        with self._target.lease() as conn:
+            found = look_at_shapes(conn, self._source.name, live, by_hand)
+        for each, _, outcome in pairs:
+            outcome.findings += found.get(each.name, ())
+
+    def _look_at_keys(self, pairs: Sequence[Pair], parents: dict[str, MappedTable]) -> None:
+        usable = [pair for pair in pairs if not pair[2].misshapen]
+        with self._target.lease() as conn:
+            look_at_keys(
+                conn,
+                self._config,
+                self._source.name,
+                usable,
+                parents=parents,
+                orphans=self._request.full,
+            )
 
     def _pairs(
         self,
@@ -187,6 +215,16 @@ class SourceProof:
             return
         with self._target.lease() as conn:
             runs.record(conn, self.outcome, full=self._request.full, began_at=began_at)
+
+
+def _mapped(
+    every: Sequence[Captured], made: Mapping[str, state.CapturedTable]
+) -> dict[str, MappedTable]:
+    """The targets of all captured tables that have one of their present shape, by name."""
+    found = (
+        (each.name, kept_mapping(made[each.name], each)) for each in every if each.name in made
+    )
+    return {name: mapped for name, mapped in found if mapped is not None}
 
 
 def prove(

@@ -76,6 +76,7 @@ class TableProof:
         self._copied_at: datetime | None = None
         self._digests = (md5(usedforsecurity=False), md5(usedforsecurity=False))
         self._at_rest = True
+        self._target_rows = 0
 
     @property
     def ranged(self) -> bool:
@@ -90,8 +91,10 @@ class TableProof:
                 self._run_gap(gap, ahead)
         finally:
             ahead.close()
-        whole = len(gaps) == 1 and gaps[0] == WHOLE and self._at_rest
-        if whole and not self._outcome.differences:
+        whole = len(gaps) == 1 and gaps[0] == WHOLE
+        if whole:
+            self._outcome.target_rows = self._target_rows
+        if whole and self._at_rest and not self._outcome.differences:
             ours, theirs = self._digests
             self._outcome.source_digest = ours.hexdigest()
             self._outcome.target_digest = theirs.hexdigest()
@@ -153,6 +156,7 @@ class TableProof:
                 self._rows.compare(stretch.rows, theirs, seen.position)
             self._rows.compare_rest(theirs, seen.position)
         self._outcome.ranges += 1
+        self._target_rows += found.rows
         theirs_digest = b"".join(found.digests)
         self._digests[0].update(b"".join(ours or ()))
         self._digests[1].update(theirs_digest)

@@ -46,6 +46,11 @@ class Scratch:
                 ),
             )
 
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return int(self._db.execute("SELECT count(*) FROM seen").get)
+
     def take(self, key: Key) -> bytes | None:
         """The digest of a row, which is gone from here with that."""
         found = self._db.execute("DELETE FROM seen WHERE key = ? RETURNING row", (dump_key(key),))
@@ -73,6 +78,7 @@ def compare_whole(sides: Sides, rows: RowComparison, outcome: TableOutcome) -> N
         with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             rows.look(seen)
             scratch.fill(sides.table, seen)
+        outcome.target_rows = scratch.rows
         outcome.position = seen.position
         file.following.forget(seen.position)
         matching = _Matching(sides, rows, outcome, scratch)

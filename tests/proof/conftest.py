@@ -52,18 +52,24 @@ on_misfit = "null"
 
 
 @pytest.fixture(scope="module")
-def shapes(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """All shapes, copied to PostgreSQL and at rest; tests leave it as they found it."""
-    folder, name = tmp_path_factory.mktemp("shapes"), f"cdc_shapes_{uuid4().hex}"
+def module_site(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A folder and a database for all tests of a module, which leave them as they found them."""
+    folder, name = tmp_path_factory.mktemp("proof"), f"cdc_proof_{uuid4().hex}"
     with psycopg.connect(server_dsn, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
         try:
             with command(folder, "no secret") as cdc:
                 site = Site(folder, make_conninfo(server_dsn, dbname=name), cdc)
-                site.sqlite(SHAPES)
-                site.configure(more=MAPPING)
-                site.catch_up()
                 yield site
                 site.close()
         finally:
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="module")
+def shapes(module_site: Site) -> Site:
+    """All shapes, copied to PostgreSQL and at rest."""
+    module_site.sqlite(SHAPES)
+    module_site.configure(more=MAPPING)
+    module_site.catch_up()
+    return module_site
