@@ -2,6 +2,9 @@
 
 import pytest
 
+from cdc.cli.plan_json import as_json
+from cdc.errors import ValueDoesNotFit
+
 ROWS = 3000
 """More than the sample at either end that the types are chosen by."""
 
@@ -50,11 +53,11 @@ SPELT = {"timestamp": "timestamp without time zone"}
 
 @pytest.mark.parametrize("declared", GOOD)
 def test_what_fits_is_applied(site, declared):
-    """Exit code 0, and the run ends with both sides equal."""
+    """The plan says so, and the run ends with both sides equal."""
     fill(site, declared)
-    outcome = site.cdc("plan", "--json")
-    assert (outcome.code, outcome.json["fits"]) == (0, True)
-    [table] = outcome.json["sources"][0]["tables"]
+    plan = as_json(site.plan())
+    assert plan["fits"]
+    [table] = plan["sources"][0]["tables"]
     site.catch_up()
     site.assert_equal()
     planned = {column["target"]: column["sql_type"] for column in table["columns"]}
@@ -68,19 +71,17 @@ def test_what_does_not_fit_is_refused(site, declared, value):
     """
     fill(site, declared)
     site.sqlite(f"UPDATE t SET v = {value} WHERE id = {MIDDLE}")
-    outcome = site.cdc("plan", "--json")
-    assert outcome.code == 1
-    [problem] = outcome.json["sources"][0]["problems"]
+    plan = as_json(site.plan())
+    assert not plan["fits"]
+    [problem] = plan["sources"][0]["problems"]
     assert (problem["table"], problem["column"]) == ("t", "v")
-    [table] = outcome.json["sources"][0]["tables"]
+    [table] = plan["sources"][0]["tables"]
     [example] = table["columns"][1]["examples"]
     assert example["key"] == [str(MIDDLE)]
-    run = site.cdc("run", "--until-caught-up")
-    assert run.code == 3
-    assert f"key {MIDDLE}:" in run.err
+    with pytest.raises(ValueDoesNotFit, match=f"key {MIDDLE}:"):
+        site.catch_up()
     site.configure(more="\n".join(problem["configuration"]))
-    outcome = site.cdc("plan")
-    assert outcome.code == 0, outcome.out
+    assert site.plan().problems == []
     site.catch_up()
     site.assert_equal()
 
