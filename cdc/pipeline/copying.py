@@ -15,10 +15,11 @@ from cdc.pipeline.progress import TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres.apply import Applier, Chunk
+from cdc.postgres.preparation import ChunkPacking
 from cdc.schema import Row
 from cdc.sqlite.chunks import Chunk as Found
 from cdc.sqlite.chunks import ChunkReader
-from cdc.sqlite.rows import Bound
+from cdc.sqlite.rows import READ_BYTES, Bound
 
 CHUNK_VALUES: Final = 400_000
 """Values (rows times columns) in one chunk, which holds them packed; three may be in memory."""
@@ -60,7 +61,9 @@ class Piece:
 
 
 class ChunkSource:
-    """Reads the chunks of one table of an open session, each for at most `lock_bound` seconds."""
+    """Reads the chunks of one table of an open session, none for more than `lock_bound` seconds
+    at once. While nothing is written to a captured table, several reads make one chunk.
+    """
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class ChunkSource:
         self._reader = ChunkReader(session.file, table.source)
         width = len(table.source.table.columns)
         self._limit = Bound(lock_bound, max(1, CHUNK_VALUES // width))
+        self._most_reads = 1  # the server is to have something to do soon
 
     def estimated_rows(self) -> int | None:
         """At most how many rows the table has, None where that is not known."""
@@ -95,9 +99,18 @@ class ChunkSource:
 
     def _read_packed(self, after: Stand, completes: bool) -> Copied:
         packing = self._applier.begin_packing(self.table.mapped)
-        with self._session.reading():
-            found = self._reader.read(after.place, self._limit, packing.add)
-        packing.add(found.rows)
+        found = self._read_some(after.place, self._limit, packing)
+        assert found is not None
+        rows, size, reads = found.count, found.size, 1
+        while not found.last and rows < self._limit.rows and size < READ_BYTES:
+            if reads == self._most_reads:
+                self._most_reads *= 2
+                break
+            bound = Bound(self._limit.seconds, self._limit.rows - rows)
+            more = self._read_some(found.place, bound, packing, as_of=found.as_of)
+            if more is None:
+                break
+            found, rows, size, reads = more, rows + more.count, size + more.size, reads + 1
         chunk = Chunk(
             table=self.table.mapped,
             rows=packing.end(),
@@ -106,6 +119,17 @@ class ChunkSource:
             fresh=self.table.fresh,
         )
         return _copied(chunk, found, found.place)
+
+    def _read_some(
+        self, after: Row | None, bound: Bound, packing: ChunkPacking, *, as_of: int | None = None
+    ) -> Found | None:
+        """What one short read brings; None where the log no longer ends at `as_of`."""
+        with self._session.reading():
+            if as_of is not None and self._reader.newest() != as_of:
+                return None
+            found = self._reader.read(after, bound, packing.add)
+        packing.add(found.rows)
+        return found
 
     def _read_carefully(self, after: Stand, completes: bool) -> Copied:
         with self._session.reading():

@@ -25,7 +25,7 @@ from cdc.mapping.types import TargetType
 from cdc.postgres.encoding import Encoding
 from cdc.schema import Column, Row
 
-BLOCK_ROWS: Final = 1000
+BLOCK_ROWS: Final = 1024
 """Rows checked at once, just before they are written."""
 
 MISFIT_ERRORS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)

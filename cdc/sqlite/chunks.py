@@ -16,11 +16,13 @@ class Chunk:
 
     They are all the rows behind the place `after` up to the place `place`, or to the table's end
     when `last`. Places are tuples in the table's chunk order. `rows` are those that were not handed
-    over while reading; `count` counts all.
+    over while reading; `count` counts all, and `size` is about how many bytes of text and blob
+    there are.
     """
 
     rows: list[Row]
     count: int
+    size: int
     after: Row | None
     place: Row | None
     as_of: int
@@ -34,6 +36,7 @@ class ChunkReader:
         self._changelog = Changelog(file)
         self._walk = TableWalk(file, source)
         self.order = self._walk.order
+        self.newest = self._changelog.newest
         self.estimated_rows = self._walk.estimated_rows
 
     def read(self, after: Row | None, bound: Bound, take: Take | None = None) -> Chunk:
@@ -43,4 +46,4 @@ class ChunkReader:
         """
         as_of = self._changelog.newest()
         found = self._walk.read(after, bound, take)
-        return Chunk(found.rows, found.count, after, found.place, as_of, found.last)
+        return Chunk(found.rows, found.count, found.size, after, found.place, as_of, found.last)

@@ -16,11 +16,12 @@ class Stretch:
     """All the rows behind one place up to the place `place`, or to the table's end when `last`.
 
     Places are tuples in the order of the walk. `rows` are those that were not handed over while
-    reading; `count` counts all.
+    reading; `count` counts all, and `size` is about how many bytes of text and blob there are.
     """
 
     rows: list[Row]
     count: int
+    size: int
     place: Row | None
     last: bool
 
@@ -76,7 +77,7 @@ class TableWalk:
             take=(lambda rows: take(self._bare(rows))) if take else None,
         )
         place = self._place(found.last) if found.last is not None else after
-        return Stretch(self._bare(found.rows), found.count, place, found.complete)
+        return Stretch(self._bare(found.rows), found.count, found.size, place, found.complete)
 
     def read_range(self, after: Row | None, up_to: Row | None, bound: Bound) -> Stretch:
         """As `read`, of the rows up to the place `up_to` and with it; `last` at the end of those.
