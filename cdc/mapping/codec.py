@@ -1,6 +1,6 @@
 """What a target type is made of: one function for each step of a value's way, and back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import copysign
 from typing import Any, Final, Literal
@@ -14,6 +14,11 @@ Instead = Literal["", "null", "truncate", "round"]
 """What is stored for a value that has no faithful form; "" refuses it."""
 
 Encoder = Callable[[Value], bytes | None]
+
+Many = Callable[[Sequence[Any]], tuple[list[bytes], Sequence[int]] | None]
+"""Makes the binary forms of many values of a column, none of them NULL: with the positions of those
+that the long way has to make, or None where it has to make all.
+"""
 
 
 class Unfitting(ValueError):
@@ -49,6 +54,8 @@ class Codec:
     raises Unfitting. `pack` makes the binary form of that. `reverse` makes the value of SQLite that
     `forward` turns into the same again. `quick`, where there is one, is `pack` after `forward`, or
     None where it leaves the value to those; `quick_instead` is the same where misfits are rounded.
+    `many` and `many_instead` are those for many values at once, and `as_is` says of many values
+    that they can go as those of a native type do, but for what the server would refuse.
     `instead` holds the ways to store another value for one that does not fit, and `options` the
     names of the Options that the type knows.
 
@@ -66,6 +73,9 @@ class Codec:
     reverse: Callable[[Any], Value]
     quick: Callable[[Value], bytes | None] | None = None
     quick_instead: Callable[[Value], bytes | None] | None = None
+    many: Many | None = None
+    many_instead: Many | None = None
+    as_is: Callable[[Sequence[Any]], bool] | None = None
     instead: Mapping[str, Callable[[Value], Any]] = field(default_factory=dict)
     options: frozenset[str] = frozenset()
     settled: Callable[[Value], bool] | None = None

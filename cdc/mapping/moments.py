@@ -1,10 +1,11 @@
 """Dates, times and instants, from texts in ISO form or from numbers that count since 1970."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache, partial
+from operator import add
 from struct import Struct
 from typing import Any, Final
 
@@ -88,9 +89,16 @@ def _timestamp(options: Options) -> Codec:
         return str(value.isoformat(options.separator))
 
     pack = partial(_pack, _EPOCH)
-    quick = _Quick(lambda hour: _microseconds(_EPOCH, hour)).encode
+    quick = _Quick(lambda hour: _microseconds(_EPOCH, hour))
     return Codec(
-        "timestamp", "timestamp", forward, pack, reverse, quick=quick, options=CLOCK_OPTIONS
+        "timestamp",
+        "timestamp",
+        forward,
+        pack,
+        reverse,
+        quick=quick.encode,
+        many=quick.encode_many,
+        options=CLOCK_OPTIONS,
     )
 
 
@@ -118,14 +126,15 @@ def _timestamptz(options: Options) -> Codec:
                 return text
         return str(_in_utc(value).replace(tzinfo=None).isoformat(options.separator)) + "Z"
 
-    quick = None if clock is None else _Quick(partial(_whole_hour, clock)).encode
+    quick = None if clock is None else _Quick(partial(_whole_hour, clock))
     return Codec(
         "timestamptz",
         "timestamptz",
         forward,
         partial(_pack, _EPOCH_UTC),
         reverse,
-        quick=quick,
+        quick=None if quick is None else quick.encode,
+        many=None if quick is None else quick.encode_many,
         options=CLOCK_OPTIONS,
         settled=None if clock is None else _settled_by(clock),
         # Where clocks go back, a later instant may have a smaller text.
@@ -242,6 +251,19 @@ def _whole_hour(clock: LocalTime, hour: datetime) -> int:
     return _microseconds(_EPOCH_UTC, start)
 
 
+def _fractions(values: Sequence[str]) -> list[int]:
+    """The microseconds of moments of 26 characters; raises Unfitting where there are others."""
+    digits = [value[20:] for value in values]
+    joined = "".join(digits)
+    if (
+        {value[19:20] for value in values} != {"."}
+        or set(map(len, digits)) != {6}
+        or not (joined.isascii() and joined.isdigit())
+    ):
+        raise Unfitting("it has no six digits behind the second")
+    return list(map(int, digits))
+
+
 class _Quick:
     """Encodes texts without a zone, of which thousands share an hour, and many the rest.
 
@@ -271,6 +293,32 @@ class _Quick:
         if fraction is None:
             return None
         return _MICROSECONDS.pack(hour + rest + int(fraction[1].ljust(6, "0")))
+
+    def encode_many(self, values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
+        """The binary forms; None where the long way has to make them."""
+        try:
+            for _ in range(2):
+                try:
+                    return self._add(values), ()
+                except KeyError:
+                    self._learn(values)
+        except (TypeError, Unfitting):  # an hour in which the clock is set, or no moment
+            return None
+        return None
+
+    def _add(self, values: Sequence[Any]) -> list[bytes]:
+        hours: Any = self._hours  # None is no number, and raises TypeError
+        rests, pack = self._rests, _MICROSECONDS.pack
+        if len(values[0]) != 26:
+            return [pack(hours[value[:13]] + rests[value[13:]]) for value in values]
+        found = [hours[value[:13]] + rests[value[13:19]] for value in values]
+        return list(map(pack, map(add, found, _fractions(values))))
+
+    def _learn(self, values: Sequence[str]) -> None:
+        for hour in {value[:13] for value in values}.difference(self._hours):
+            self._hour(hour)
+        for rest in {value[13:19] for value in values}.difference(self._rests):
+            self._rest(rest)
 
     def _hour(self, text: str) -> int | None:
         try:

@@ -7,15 +7,17 @@ taken where it comes back as it was.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import partial
-from math import isfinite
+from itertools import repeat
+from math import copysign, isfinite
+from operator import mul, sub, truediv
 from struct import Struct
 from typing import Any, Final
 
-from cdc.mapping.codec import Codec, Unfitting, only, require_same
-from cdc.mapping.numeric import MOST_BEFORE, MOST_BEHIND, pack_decimal, pack_scaled
+from cdc.mapping.codec import Codec, Many, Unfitting, only, require_same
+from cdc.mapping.numeric import MOST_BEFORE, MOST_BEHIND, pack_decimal, pack_scaled, packer
 from cdc.schema import Affinity, Value
 
 MOST_DIGITS: Final = 1000
@@ -25,6 +27,13 @@ _WIDE: Final = Context(prec=MOST_BEFORE + MOST_BEHIND)
 _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _EXACT_TENS: Final = 22
 """10.0**22 is the largest power of ten that a double holds exactly."""
+
+_MOST_MANY: Final = 24
+"""Digits of a numeric whose values are packed many at once."""
+
+_CLEAR: Final = 0.4998
+"""A number that is nearer than this to a whole one is so on the decimal that people see, too: below
+10**11 the product with a power of ten is off by less than 0.0001."""
 
 _DOUBLE: Final = Struct(">d")
 _SINGLE: Final = Struct(">f")
@@ -118,15 +127,18 @@ def scaled(precision: int, scale: int, affinity: Affinity) -> Codec:
         # -0.0, or what rounds to it: numeric has one zero.
         return bounded(stored or unit * 0)
 
+    real = affinity == "REAL"
     return Codec(
         sql,
         "numeric",
         forward,
         pack_decimal,
         partial(_back, affinity),
-        quick=_quick_scaled(precision, scale) if affinity == "REAL" else None,
+        quick=_quick_scaled(precision, scale) if real else None,
+        many=_many_scaled(precision, scale) if real and precision <= _MOST_MANY else None,
         instead={ROUND: rounded},
-        quick_instead=_quick_rounded(precision, scale) if affinity == "REAL" else None,
+        quick_instead=_quick_rounded(precision, scale) if real else None,
+        many_instead=_many_rounded(precision, scale) if real and precision <= _MOST_MANY else None,
     )
 
 
@@ -140,8 +152,7 @@ def _quick_rounded(precision: int, scale: int) -> Callable[[Value], bytes | None
     def quick(value: Value) -> bytes | None:
         if type(value) is float and -1e11 < (exact := value * factor) < 1e11:
             number = round(exact)
-            # The product is off by less than 0.0001: half-way cases are for the long way.
-            if -limit < number < limit and abs(exact - number) < 0.499:
+            if -limit < number < limit and abs(exact - number) < _CLEAR:
                 return pack_scaled(number, scale)
         return None
 
@@ -168,6 +179,61 @@ def _quick_scaled(precision: int, scale: int) -> Callable[[Value], bytes | None]
     return quick
 
 
+def _many_rounded(precision: int, scale: int) -> Many | None:
+    """`_quick_rounded` of many values."""
+    if scale > _EXACT_TENS:
+        return None
+    factor = 10.0**scale
+    limit = 10 ** min(precision, 11)
+    pack = packer(precision, scale)
+
+    def many(values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
+        try:
+            exact = list(map(mul, values, repeat(factor)))
+            numbers = list(map(round, exact))
+        except (TypeError, ValueError, OverflowError):  # a text, a blob, or infinity
+            return None
+        if not (-limit < min(numbers) and max(numbers) < limit):
+            return None
+        unclear: Sequence[int] = ()
+        if list(map(truediv, numbers, repeat(factor))) != values:  # some have more digits
+            off = map(abs, map(sub, exact, numbers))
+            unclear = [at for at, distance in enumerate(off) if distance >= _CLEAR]
+        return pack(numbers), unclear
+
+    return many
+
+
+def _many_scaled(precision: int, scale: int) -> Many | None:
+    """`_quick_scaled` of many values."""
+    if scale > _EXACT_TENS:
+        return None
+    factor = 10.0**scale
+    limit = 10 ** min(precision, 15)
+    pack = packer(precision, scale)
+
+    def many(values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
+        if not {float}.issuperset(map(type, values)):
+            return None
+        try:
+            numbers = list(map(round, map(mul, values, repeat(factor))))
+        except (ValueError, OverflowError):  # infinity
+            return None
+        if not (-limit < min(numbers) and max(numbers) < limit):
+            return None
+        back = list(map(truediv, numbers, repeat(factor)))
+        unclear: Sequence[int] = ()
+        if back != values or 0.0 in back:
+            unclear = [at for at, value in enumerate(values) if not _is_same(value, back[at])]
+        return pack(numbers), unclear
+
+    return many
+
+
+def _is_same(real: float, other: float) -> bool:
+    return real == other and (real != 0 or copysign(1.0, real) == copysign(1.0, other))
+
+
 def _back(affinity: Affinity, number: Any) -> Value:
     return write_number(Decimal(number), affinity)
 
@@ -189,6 +255,11 @@ def integer(name: str, affinity: Affinity) -> Codec:
         require_same(value, write_number(Decimal(stored), affinity))
         return stored
 
+    def as_is(values: Sequence[Any]) -> bool:
+        if not {int}.issuperset(map(type, values)):
+            return False
+        return bool(-(2**bits) <= min(values) and max(values) < 2**bits)
+
     def rounded(value: Value) -> int:
         return bounded(_number(value, affinity).to_integral_value(ROUND_HALF_UP))
 
@@ -198,6 +269,7 @@ def integer(name: str, affinity: Affinity) -> Codec:
         forward,
         form.pack,
         partial(_back, affinity),
+        as_is=as_is if affinity in {"INTEGER", "NUMERIC"} else None,
         instead={ROUND: rounded},
         native=name == "bigint" and affinity not in {"REAL", "TEXT"},
         ordered=affinity != "TEXT",

@@ -5,13 +5,13 @@ configuration names what to store instead.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
 from cdc.mapping import moments, numbers, words
-from cdc.mapping.codec import PLAIN, Codec, Encoder, Options, Unfitting, require_same
+from cdc.mapping.codec import PLAIN, Codec, Encoder, Many, Options, Unfitting, require_same
 from cdc.mapping.literals import literal, of_literal
 from cdc.schema import Affinity, Value
 
@@ -42,8 +42,9 @@ class TargetType:
     `in_key` says that the type takes only values that come back bit for bit.
 
     `encode` makes the binary form of a value, or None where NULL is to be stored instead; it raises
-    Unfitting. Where it is None itself, values go as they are. `ordered`: PostgreSQL orders the
-    values as SQLite does.
+    Unfitting. Where it is None itself, values go as they are, and where `as_is` is not None, those
+    do for which it is true, none of them NULL. `many` makes the binary forms of many values.
+    `ordered`: PostgreSQL orders the values as SQLite does.
     """
 
     name: str
@@ -52,6 +53,8 @@ class TargetType:
     in_key: bool
     _codec: Codec = field(compare=False, repr=False)
     encode: Encoder | None = field(compare=False, repr=False)
+    many: Many | None = field(compare=False, repr=False)
+    as_is: Callable[[Sequence[Any]], bool] | None = field(compare=False, repr=False)
 
     @property
     def sql(self) -> str:
@@ -142,8 +145,17 @@ def target_type(
     """
     name, codec = _codec(spec, affinity, options)
     _check_options(name, codec, options, in_key=in_key)
+    encode = _encoder(codec, options, in_key=in_key)
+    rounds = options.instead == numbers.ROUND
     return TargetType(
-        name, affinity, options, in_key, codec, _encoder(codec, options, in_key=in_key)
+        name,
+        affinity,
+        options,
+        in_key,
+        codec,
+        encode,
+        many=None if in_key else codec.many_instead if rounds else codec.many,
+        as_is=None if encode is None or options.instead else codec.as_is,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
@@ -49,6 +49,10 @@ def varchar(length: int) -> Codec:
             return value.encode()
         return None
 
+    def as_is(values: Sequence[Any]) -> bool:
+        # What is no text, the dumper refuses, and a zero byte the server.
+        return max(map(len, values)) <= length
+
     return Codec(
         f"varchar({length})",
         "text",
@@ -56,6 +60,7 @@ def varchar(length: int) -> Codec:
         str.encode,
         _identity,
         quick=quick,
+        as_is=as_is,
         instead={TRUNCATE: lambda value: _of_text(value)[:length]},
     )
 

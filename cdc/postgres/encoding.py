@@ -1,10 +1,10 @@
 """Rows of SQLite made into the values of a target's columns, a column at a time.
 
-Where a value is there again, as prices, dates and words mostly are, its form is looked up and not
-computed.
+Where a value is there again, as dates and words mostly are, its form is looked up and not computed.
+Where hardly any is, as with prices, the forms of many are computed at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -19,7 +19,15 @@ MOST_KEPT: Final = 1 << 14
 LONGEST_KEPT: Final = 64
 """Characters of a text that is remembered."""
 
+TOO_NEW: Final = 0.35
+TOO_NEW_ONE_BY_ONE: Final = 0.9
+"""The part of the values from which on it takes longer to look them up, in vain, than to compute
+all: many at once, or each by itself."""
+
 _LARGE: Final = 2**53
+
+_Encode = Callable[[Sequence[Any]], Iterable[Any]]
+"""Encodes the values that one column has in some rows, at least one."""
 
 
 class Encoding:
@@ -27,21 +35,21 @@ class Encoding:
 
     def __init__(self, table: MappedTable) -> None:
         self._project = _projection(table)
-        self._encoded = _memories(table.columns)
-        self._encoded_keys = _memories(table.key_columns)
+        self._encoders = _encoders(table.columns)
+        self._key_encoders = _encoders(table.key_columns)
 
-    def rows(self, rows: Sequence[Row]) -> Sequence[tuple[Any, ...]]:
+    def rows(self, rows: Sequence[Row]) -> Iterable[tuple[Any, ...]]:
         """For each row of SQLite the values of the target's columns, in their order.
 
-        Raises what the encoders raise: a ValueError for a value that does not fit.
+        Raises what the encoders raise, now or later: a ValueError for a value that does not fit.
         """
         if self._project is not None:
             rows = list(map(self._project, rows))
-        return _encode(rows, self._encoded)
+        return _encode(rows, self._encoders)
 
-    def keys(self, keys: Sequence[Key]) -> Sequence[tuple[Any, ...]]:
+    def keys(self, keys: Sequence[Key]) -> Iterable[tuple[Any, ...]]:
         """The same for keys."""
-        return _encode(keys, self._encoded_keys)
+        return _encode(keys, self._key_encoders)
 
 
 def _projection(table: MappedTable) -> Any:
@@ -53,31 +61,114 @@ def _projection(table: MappedTable) -> Any:
     return itemgetter(*positions)
 
 
-def _memories(columns: Sequence[TargetColumn]) -> list[tuple[int, Any]]:
-    """The positions of the columns whose values do not go as they are, each with its lookup."""
+def _encode(
+    rows: Sequence[Row], encoders: Sequence[tuple[int, _Encode]]
+) -> Iterable[tuple[Any, ...]]:
+    if not encoders or not rows:
+        return rows
+    columns: list[Any] = list(zip(*rows, strict=True))
+    for at, encode in encoders:
+        columns[at] = encode(columns[at])
+    return zip(*columns, strict=True)
+
+
+def _encoders(columns: Sequence[TargetColumn]) -> list[tuple[int, _Encode]]:
+    """The positions of the columns whose values may not go as they are, each with its encoder."""
     return [
-        (at, _lookup(column.type, column.type.encode))
+        (at, _encoder(column.type, column.type.encode))
         for at, column in enumerate(columns)
         if column.type.encode is not None
     ]
 
 
-def _lookup(type_: TargetType, encode: Encoder) -> Callable[[Any], Any]:
+def _encoder(type_: TargetType, encode: Encoder) -> _Encode:
+    if type_.as_is is not None:
+        return _Checked(type_.as_is, encode)
     # To a dictionary 7 is 7.0, and which of both a column without an affinity may hold. In JSON
     # hardly anything is there twice.
     if type_.affinity == "BLOB" or type_.wire in {"json", "jsonb"}:
-        return lambda value: None if value is None else encode(value)
-    return (_RealMemory if type_.affinity == "REAL" else _Memory)(encode).__getitem__
+        return _Computed(type_, encode)
+    return _Remembered(type_, encode)
+
+
+class _Checked:
+    """Lets values go as they are, once it is clear that all of them can."""
+
+    def __init__(self, as_is: Callable[[Sequence[Any]], bool], encode: Encoder) -> None:
+        self._as_is = as_is
+        self._encode = encode
+
+    def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
+        present = [value for value in values if value is not None]
+        if present and not self._all_fit(present):
+            for value in present:
+                self._encode(value)  # raises for the first one that does not fit, and says why
+        return values
+
+    def _all_fit(self, values: list[Any]) -> bool:
+        try:
+            return self._as_is(values)
+        except TypeError:  # of another storage class
+            return False
+
+
+class _Computed:
+    """Encodes every value."""
+
+    def __init__(self, type_: TargetType, encode: Encoder) -> None:
+        self._many = type_.many
+        self._encode = encode
+
+    def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
+        present = [value for value in values if value is not None]
+        encoded = self._all(present) if present else []
+        if len(present) == len(values):
+            return encoded
+        following = iter(encoded)
+        return [None if value is None else next(following) for value in values]
+
+    def _all(self, values: list[Any]) -> list[bytes | None]:
+        made = None if self._many is None else self._many(values)
+        if made is None:
+            return list(map(self._encode, values))
+        encoded: list[bytes | None] = [*made[0]]
+        for at in made[1]:
+            encoded[at] = self._encode(values[at])
+        return encoded
+
+
+class _Remembered:
+    """Looks up what a value became before, as long as enough of them are there again."""
+
+    def __init__(self, type_: TargetType, encode: Encoder) -> None:
+        self._computed = _Computed(type_, encode)
+        memory = (_RealMemory if type_.affinity == "REAL" else _Memory)(encode)
+        self._memory: _Memory | None = memory
+        self._seen = 0
+        self._too_new = TOO_NEW if type_.many else TOO_NEW_ONE_BY_ONE
+
+    def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
+        memory = self._memory
+        if memory is None:
+            return self._computed(values)
+        if memory.missed > MOST_KEPT:
+            if memory.missed > self._seen * self._too_new:
+                self._memory = None
+            self._seen = memory.missed = 0
+        self._seen += len(values)
+        return map(memory.__getitem__, values)
 
 
 class _Memory(dict[Any, Any]):
-    """What each value became."""
+    """What each value became; `missed` counts those that were looked for in vain."""
 
     def __init__(self, encode: Encoder) -> None:
         super().__init__({None: None})
+        self.missed = 0
         self._encode = encode
 
     def __missing__(self, value: Any) -> Any:
+        self.missed += 1
         encoded = self._encode(value)
         if _is_itself(value):
             if len(self) > MOST_KEPT:
@@ -91,6 +182,7 @@ class _RealMemory(_Memory):
     """The same for a column that holds reals and no integers, quicker."""
 
     def __missing__(self, value: Any) -> Any:
+        self.missed += 1
         encoded = self._encode(value)
         if value and type(value) is float:
             if len(self) > MOST_KEPT:
@@ -109,12 +201,3 @@ def _is_itself(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) <= LONGEST_KEPT
     return isinstance(value, int | float) and value != 0 and abs(value) < _LARGE
-
-
-def _encode(rows: Sequence[Row], encoded: list[tuple[int, Any]]) -> Sequence[tuple[Any, ...]]:
-    if not encoded or not rows:
-        return rows
-    columns: list[Any] = list(zip(*rows, strict=True))
-    for at, lookup in encoded:
-        columns[at] = map(lookup, columns[at])
-    return list(zip(*columns, strict=True))

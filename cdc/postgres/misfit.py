@@ -60,7 +60,7 @@ def find_zero_byte(table: MappedTable, rows: Packed) -> Misfit | None:
     To look at every text before it is sent would cost more than to look for the one afterwards.
     """
     types = [column.type for column in table.columns]
-    texts = [i for i, t in enumerate(types) if t.wire == "text" and t.encode is None]
+    texts = [i for i, t in enumerate(types) if t.wire == "text" and not (t.encode and not t.as_is)]
     for row in rows.rows():
         for i in texts:
             value = row[i]

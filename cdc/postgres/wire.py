@@ -81,7 +81,8 @@ class PackedArrayDumper(Dumper):
 
 def _dumped_as(type_: TargetType) -> int:
     """The oid by which psycopg's dumper is chosen; bytea for what is in its binary form already."""
-    return _ARRAY_TYPES[type_.wire if type_.encode is None else "bytea"].oid
+    as_is = type_.encode is None or type_.as_is is not None
+    return _ARRAY_TYPES[type_.wire if as_is else "bytea"].oid
 
 
 class ArrayPacker:

@@ -118,10 +118,7 @@ class TableWriter:
         for key, comparison in ((after, ">"), (last, "<=")):
             if key is not None:
                 conditions.append(self._compare_key(comparison, first_parameter=len(arrays) + 1))
-                for packer, value in zip(
-                    self._key_packers, self._encoding.keys([key])[0], strict=True
-                ):
-                    arrays.append(packer.pack([value]))
+                arrays += self.pack_keys([key])
         query = sql.SQL(
             "DELETE FROM {table} AS t WHERE {range} NOT EXISTS"
             " (SELECT FROM {stage} AS s WHERE {same_key})"

@@ -102,7 +102,7 @@ class TableWalk:
             rows = [row[:-1] for row in found.rows if row[-1]]
             complete = found.complete or len(rows) < found.count
         place = self._place(rows[-1]) if rows else after
-        return Stretch(self._bare(rows), len(rows), place, complete)
+        return Stretch(self._bare(rows), len(rows), found.size, place, complete)
 
     def _bare(self, rows: list[Row]) -> list[Row]:
         return [row[self._extra :] for row in rows] if self._extra else rows

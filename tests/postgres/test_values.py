@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from cdc.errors import ValueDoesNotFit
+from cdc.mapping.codec import Options
 from cdc.mapping.literals import literal
-from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT
+from cdc.mapping.types import BIGINT, BYTEA, DOUBLE, LITERAL, NUMERIC, TEXT, target_type
 from cdc.postgres import state
 from cdc.postgres.apply import Applier, Chunk, TableChanges
 from cdc.postgres.misfit import Misfit
@@ -135,3 +136,20 @@ def test_deep_inside_a_large_batch(conn, create, advance, content):
         by_copy(conn, advance(), table, rows)
     assert caught.value.key == (4321,)
     assert content(table) == []
+
+
+@WAYS
+def test_numerics_are_stored_as_the_server_makes_them(write, conn, create, advance):
+    """Whatever groups of zeros they were sent with, not a byte more."""
+    texts = ["0", "0.07", "-0.25", "12.5", "116003.57", "-99999999.99", "10000", "0.01"]
+    for options in (Options(), Options(instead="round")):
+        type_ = target_type("numeric(10,2)", "REAL", options)
+        table = create(f"t{options.instead}", id=BIGINT, v=type_)
+        write(conn, advance(), table, [(i, float(text)) for i, text in enumerate(texts)])
+        twin = f"twin{options.instead}"
+        query = f"CREATE TEMP TABLE {twin} AS SELECT id, v::text::numeric(10,2) FROM target."
+        conn.execute(f"{query}{table.name}".encode())
+        query = "SELECT v, pg_column_size(v) FROM {} ORDER BY id"
+        found = conn.execute(query.format(f"target.{table.name}").encode()).fetchall()
+        assert found == conn.execute(query.format(twin).encode()).fetchall()
+        assert [value for value, _ in found] == [Decimal(text) for text in texts]
