@@ -16,6 +16,7 @@ BAR_WIDTH = 30
 
 STYLES = {
     SourceState.TAILING: "green",
+    SourceState.RETURNING: "magenta",
     SourceState.COPYING: "cyan",
     SourceState.WAITING: "yellow",
     SourceState.HALTED: "bold red",
@@ -76,6 +77,8 @@ def _words(source: SourceProgress) -> str:
             return f"{done} of {len(source.tables)} tables, {rows:,} rows"
         case SourceState.WAITING | SourceState.HALTED:
             return source.message
+        case SourceState.RETURNING:
+            return "PostgreSQL is master; its writes are brought back"
         case SourceState.TAILING:
             behind = source.captured_seq - source.applied_seq
             lag = f"{behind:,} events to go" if behind else "caught up"

@@ -57,6 +57,8 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
                 "quarantined": each.quarantined,
                 "stopped": [table.name for table in each.stopped],
                 "frozen": each.freeze is not None,
+                "direction": "reverse" if each.returning else "forward",
+                "left_behind": each.left_behind,
             }
             for each in lags
         ],

@@ -82,6 +82,9 @@ def _print_source(each: SourceLag, disk: Outlook) -> None:
         markup=False,
     )
     DATA.print(f"  disk    {_disk(disk)}", markup=False)
+    if each.returning:
+        left = f"; SQLite cannot hold {each.left_behind:,} rows" if each.left_behind else ""
+        DATA.print(f"  master  PostgreSQL: the lag is that of the way back{left}", markup=False)
     if each.freeze:
         since = f"{each.freeze.since:%Y-%m-%d %H:%M:%S} UTC"
         DATA.print(

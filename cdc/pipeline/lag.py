@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import left_out, quarantine, state, stopped
+from cdc.postgres import left_out, quarantine, queue, reverse, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.left_out import LeftOut
 from cdc.postgres.stopped import StoppedTable
 from cdc.proof import drift
 from cdc.proof.drift import Drift
-from cdc.sqlite import freeze, log, surroundings
+from cdc.sqlite import direction, freeze, log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
 from cdc.sqlite.freeze import Freeze
@@ -41,6 +41,9 @@ class SourceLag:
     is what the target lacks of the source's schema.
     `stopped` are the tables that wait for the operator. `freeze` is the write lock of the file,
     None without one.
+
+    `returning` says that PostgreSQL is master: then the lag is that of the way back, its events are
+    entries of the queue, and `left_behind` counts rows that SQLite could not hold.
     """
 
     name: str
@@ -58,6 +61,8 @@ class SourceLag:
     stopped: tuple[StoppedTable, ...]
     freeze: Freeze | None = None
     drift: tuple[Drift, ...] = ()
+    returning: bool = False
+    left_behind: int = 0
 
     @property
     def quarantined(self) -> int:
@@ -90,16 +95,20 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
     has_stopped = version >= stopped.SINCE_VERSION
     waiting = stopped.stopped_tables(conn, source.name) if has_stopped else []
     applied = known.applied_seq if known else 0
-    captured, oldest, frozen = _captured(source, applied)
-    events = max(0, captured - applied)
+    there = _in_file(source, applied)
+    events, seconds = there.waiting(applied)
+    left_behind = 0
+    if there.returning:
+        events, seconds = _way_back(conn, source)
+        left_behind = len(reverse.quarantined(conn, source.name))
     running = holder(source.path)
     return SourceLag(
         name=source.name,
         path=str(source.path),
-        captured_seq=captured,
+        captured_seq=there.captured,
         applied_seq=applied,
         lag_events=events,
-        lag_seconds=max(0.0, time.time() - unix_seconds(oldest)) if events and oldest else 0.0,
+        lag_seconds=seconds,
         state=_state(known, running),
         message=known.message if known else "",
         copied=bool(known) and all(table.state == "live" for table in tables),
@@ -116,18 +125,49 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
         ),
         left_out=tuple(left_out.read(conn, source.name)) if known else (),
         stopped=tuple(waiting),
-        freeze=frozen,
         drift=tuple(drift.present(conn, source.name)) if version >= drift.SINCE_VERSION else (),
+        freeze=there.freeze,
+        returning=there.returning,
+        left_behind=left_behind,
     )
 
 
-def _captured(source: SourceConfig, applied: int) -> tuple[int, float | None, Freeze | None]:
+@dataclass(frozen=True, slots=True)
+class _InFile:
+    """What the file says: its newest event, when the oldest one that is not applied was made."""
+
+    captured: int
+    oldest: float | None
+    freeze: Freeze | None
+    returning: bool
+
+    def waiting(self, applied: int) -> tuple[int, float]:
+        """How many events wait, and the age of the oldest in seconds."""
+        events = max(0, self.captured - applied)
+        if not events or self.oldest is None:
+            return events, 0.0
+        return events, max(0.0, time.time() - unix_seconds(self.oldest))
+
+
+def _in_file(source: SourceConfig, applied: int) -> _InFile:
     with SourceFile(source.path) as file, file.reading():
         if log.read(file) is None:
-            return 0, None, None
+            return _InFile(0, None, None, returning=False)
         changelog = Changelog(file)
-        oldest = changelog.time_of_first_after(applied)
-        return changelog.newest(), oldest, freeze.read(file)
+        return _InFile(
+            changelog.newest(),
+            changelog.time_of_first_after(applied),
+            freeze.read(file),
+            direction.read(file) is not None,
+        )
+
+
+def _way_back(conn: Connection, source: SourceConfig) -> tuple[int, float]:
+    """How many entries of the queue wait, and the age of the oldest in seconds."""
+    waiting = queue.backlog(conn, source.name)
+    if waiting.oldest is None:
+        return 0, 0.0
+    return waiting.entries, max(0.0, time.time() - waiting.oldest.timestamp())
 
 
 def _state(known: state.Source | None, running: Holder | None) -> str:

@@ -20,6 +20,7 @@ class SourceState(enum.StrEnum):
     STARTING = "starting"
     COPYING = "copying"
     TAILING = "tailing"
+    RETURNING = "returning"  # PostgreSQL is master: rows go the other way
     WAITING = "waiting"  # for PostgreSQL, or for the file; trying again by itself
     HALTED = "halted"  # by something that needs a decision
     STOPPED = "stopped"

@@ -8,20 +8,14 @@ twice.
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set
-from tenacity.nap import sleep_using_event
-from tenacity.wait import wait_random_exponential
-
-from cdc.errors import DirectionChanged, SourceBusy, SourceUnavailable, TargetUnavailable
+from cdc.errors import DirectionChanged
 from cdc.logs import fields
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.returning import Returning
-from cdc.pipeline.stop import Stop
 from cdc.postgres import queue, reverse
 from cdc.postgres.connection import Target
 from cdc.postgres.queue import QueueBatch
@@ -37,11 +31,6 @@ BATCH_ENTRIES: Final = 1000
 POLL_SECONDS: Final = 0.05
 """Between two looks at an empty queue. NOTIFY would wake us, but makes the commits of all writers
 wait for each other."""
-
-LONGEST_RETRY_SECONDS: Final = 5.0
-
-PASSING: Final = (TargetUnavailable, SourceBusy, SourceUnavailable)
-"""What may mend itself: tried again for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +86,7 @@ class ReverseFlow:
         Raises DirectionChanged, SchemaMoved, SourceError, TargetError. After any of them the same
         step may be tried again: nothing is lost, and nothing done twice comes out differently.
         """
+        self._stand()  # also where nothing waits: the direction may have turned
         with self._target.lease() as conn:
             if not queue.waiting(conn, self._name):
                 return None
@@ -161,52 +151,3 @@ class ReverseFlow:
         while (written := self.step()) is not None:
             entries += written.entries
         return entries
-
-
-def run(open_flow: Callable[[], ReverseFlow], stop: Stop) -> None:
-    """Follow the queue until asked to stop, whatever happens to either side meanwhile.
-
-    The flow is opened anew after a failure. Raises what cannot mend itself: DirectionChanged, when
-    the way back is over, and errors that need somebody.
-    """
-    flow: ReverseFlow | None = None
-
-    def step() -> Written | None:
-        nonlocal flow
-        flow = flow or open_flow()
-        try:
-            return flow.step()
-        except PASSING:
-            flow.close()
-            flow = None
-            raise
-
-    try:
-        while not stop.asked:
-            retrying = Retrying(
-                retry=retry_if_exception_type(PASSING),
-                wait=wait_random_exponential(multiplier=0.05, max=LONGEST_RETRY_SECONDS),
-                stop=stop_when_event_set(stop.event),
-                sleep=sleep_using_event(stop.event),
-                before_sleep=_report,
-                reraise=True,
-            )
-            try:
-                if retrying(step) is None:
-                    stop.wait(POLL_SECONDS)
-            except PASSING:
-                return  # only a stop ends the attempts
-    finally:
-        if flow is not None:
-            flow.close()
-
-
-def _report(attempt: RetryCallState) -> None:
-    error = attempt.outcome.exception() if attempt.outcome else None
-    pause = attempt.next_action.sleep if attempt.next_action else 0.0
-    log.warning(
-        "%s. Trying again in %.1f s.",
-        str(error).rstrip("."),
-        pause,
-        extra=fields("reverse_waiting", attempt=attempt.attempt_number),
-    )

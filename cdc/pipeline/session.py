@@ -23,7 +23,7 @@ from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
-from cdc.sqlite import capture, introspect, released, surroundings
+from cdc.sqlite import capture, direction, introspect, released, surroundings
 from cdc.sqlite.captures import captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
@@ -37,6 +37,17 @@ log = logging.getLogger(__name__)
 
 class SessionEnded(CdcError):
     """Something moved beneath the session; a new one will take it into account."""
+
+
+class WayBack(SessionEnded):
+    """PostgreSQL is master: the file takes rows from there, under this epoch, and gives none."""
+
+    def __init__(self, file: SourceFile, epoch: int) -> None:
+        super().__init__(
+            f"{file.path} takes rows from PostgreSQL.",
+            hint="Its own rows go there again once a rollback has made SQLite the master.",
+        )
+        self.epoch = epoch
 
 
 class Session:
@@ -83,7 +94,8 @@ class Session:
         version = self.file.schema_version
         if version == self._schema_version:
             return
-        # A freeze or a thaw is nothing to us.
+        # A freeze or a thaw is nothing to us; a change of the direction is everything.
+        _check_direction(self.file)
         if application_schema(self.file) != self._application_schema:
             raise SessionEnded(f"The schema of {self.file.path} changed.")
         self._schema_version = version
@@ -95,6 +107,13 @@ class Session:
 
     def close(self) -> None:
         self.file.close()
+
+
+def _check_direction(file: SourceFile) -> None:
+    """Raise WayBack where rows go from PostgreSQL to the file; within a transaction."""
+    found = direction.read(file)
+    if found is not None:
+        raise WayBack(file, found.epoch)
 
 
 def _keys(tables: list[ReplicatedTable]) -> dict[int, tuple[int, ...] | None]:
@@ -112,7 +131,7 @@ def _keys(tables: list[ReplicatedTable]) -> dict[int, tuple[int, ...] | None]:
 def open_session(config: Config, source: SourceConfig, target: Target, stop: Stop) -> Session:
     """Open a source and bring both its sides into order; every start goes through here.
 
-    Raises what the checks find: a SourceError or a TargetError that says what to do.
+    Raises what the checks find: a SourceError or a TargetError that says what to do, or WayBack.
     """
     with target.lease() as conn:
         # PostgreSQL first: while it is away, each attempt leaves the file alone.
@@ -128,6 +147,8 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 surroundings.check_file_system(file)
             past = Past.of(conn, config, source, file, known)
             identity.check(file, source, known, target_id.id, past=past)
+            with file.reading():
+                _check_direction(file)
             stops = Stops(at_once=not tables)
             wanted = _wanted_tables(file, source, stops)
             renew = _renumbered(file, tables)

@@ -1,4 +1,7 @@
-"""The thread of one source: it replicates until it is told to stop, whatever happens around it."""
+"""The thread of one source: it replicates until it is told to stop, whatever happens around it.
+
+It does so in the direction that the file names: forward, or back while PostgreSQL is master.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from tenacity.wait import wait_random, wait_random_exponential
 from cdc.config import Config, SourceConfig
 from cdc.errors import (
     CdcError,
+    DirectionChanged,
     PositionMoved,
     SchemaMoved,
     SourceBusy,
@@ -23,7 +27,8 @@ from cdc.pipeline import errand
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.references import references_of
 from cdc.pipeline.replicate import Replication
-from cdc.pipeline.session import Session, SessionEnded, open_session
+from cdc.pipeline.reverse import POLL_SECONDS, ReverseFlow
+from cdc.pipeline.session import Session, SessionEnded, WayBack, open_session
 from cdc.pipeline.stop import Alarm, Stop
 from cdc.pipeline.wakeup import LOOKS
 from cdc.postgres import state
@@ -39,6 +44,7 @@ PASSING: Final = (
     SourceUnavailable,
     SchemaMoved,
     SessionEnded,
+    DirectionChanged,
 )
 """What may mend itself: tried again for as long as it takes."""
 
@@ -62,12 +68,20 @@ class SourceWorker:
         self._stop = stop
         self._bell = bell
         self._replication: Replication | None = None
+        self._reverse: ReverseFlow | None = None
         self._recorded: tuple[str, str] | None = None
         self._requests: list[Request] = []
 
     def open(self) -> None:
         """Open the source for the first time: what is wrong now is raised, not tried again."""
-        session = self._open_session()
+        try:
+            session = self._open_session()
+        except WayBack as way:
+            path = self.source.path
+            self._reverse = ReverseFlow(
+                self.source.name, path, self._target, way.epoch, wait=self._stop.wait
+            )
+            return
         self._replication = Replication(
             self.source.name,
             session,
@@ -123,6 +137,9 @@ class SourceWorker:
         replication, self._replication = self._replication, None
         if replication is not None:
             replication.close()
+        reverse, self._reverse = self._reverse, None
+        if reverse is not None:
+            reverse.close()
 
     def _step_with_retry(self) -> bool:
         retrying = Retrying(
@@ -157,12 +174,10 @@ class SourceWorker:
                 log.debug("%s", error, extra=fields("boundary_skipped", source=self.source.name))
 
     def _step(self) -> bool:
-        if self._replication is None:
+        if self._replication is None and self._reverse is None:
             self.open()
-        assert self._replication is not None
         try:
-            self._answer_requests(self._replication)
-            worked = self._replication.step()
+            worked = self._bring_back() if self._reverse is not None else self._replicate()
         except SourceBusy:
             raise
         except BaseException:
@@ -171,6 +186,22 @@ class SourceWorker:
         if self.progress.message:
             log.info("Going on.", extra=fields("recovered", source=self.source.name))
         self._enter(self.progress.state)
+        return worked
+
+    def _replicate(self) -> bool:
+        assert self._replication is not None
+        self._answer_requests(self._replication)
+        return self._replication.step()
+
+    def _bring_back(self) -> bool:
+        assert self._reverse is not None
+        worked = self._reverse.step() is not None
+        if self.progress.state is not SourceState.RETURNING:
+            log.info(
+                "PostgreSQL is master: what is written there is brought back from now on.",
+                extra=fields("returning", source=self.source.name),
+            )
+        self.progress.state = SourceState.RETURNING
         return worked
 
     def _answer_requests(self, replication: Replication) -> None:
@@ -184,12 +215,15 @@ class SourceWorker:
         pause = next(looks, None)
         if pause is not None:
             return iter(LOOKS) if self._bell.wait(pause) else looks
-        return iter(LOOKS) if self._bell.wait(self._config.replication.poll_ms / 1000) else looks
+        poll = self._config.replication.poll_ms / 1000
+        if self._reverse is not None:
+            poll = min(poll, POLL_SECONDS)  # nothing rings when PostgreSQL is written to
+        return iter(LOOKS) if self._bell.wait(poll) else looks
 
     def _report_trouble(self, attempt: RetryCallState) -> None:
         error = attempt.outcome.exception() if attempt.outcome else None
         pause = attempt.next_action.sleep if attempt.next_action else 0.0
-        if isinstance(error, SessionEnded | SchemaMoved):
+        if isinstance(error, SessionEnded | SchemaMoved | DirectionChanged):
             log.info(
                 "%s Looking at the source anew.",
                 error,

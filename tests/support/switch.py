@@ -10,11 +10,15 @@ from cdc.sqlite import direction, freeze
 from cdc.sqlite.connection import SourceFile
 from tests.support.comparison import compare_source
 from tests.support.sites import Site
+from tests.support.waiting import wait_until
 
 
-def switch(site: Site) -> int:
+def switch(site: Site, *, beside_daemon: bool = False) -> int:
     """PostgreSQL is master from now on; the epoch."""
-    site.catch_up()
+    if beside_daemon:
+        wait_until(site.caught_up)
+    else:
+        site.catch_up()
     with site.target() as target, target.lease() as conn:
         epoch = read_gate(conn).epoch
         for source in site.config.sources:
@@ -28,17 +32,28 @@ def seal(file: SourceFile, epoch: int) -> None:
     direction.arm(file, epoch)
 
 
+def shut(site: Site) -> int:
+    """PostgreSQL takes no writes any more; the epoch under which it has taken them."""
+    with site.target() as target, target.lease() as conn:
+        epoch = read_gate(conn).epoch
+        close_gate(conn, epoch, wait_seconds=5)
+    return epoch
+
+
+def open_files(site: Site) -> None:
+    """The files take writes again, and no rows from PostgreSQL."""
+    for source in site.config.sources:
+        with SourceFile(source.path) as file:
+            file.write(lambda file=file: open_up(file))
+
+
 def switch_back(site: Site) -> None:
     """SQLite is master again, with all that was written to PostgreSQL."""
-    with site.target() as target:
-        with target.lease() as conn:
-            epoch = read_gate(conn).epoch
-            close_gate(conn, epoch, wait_seconds=5)
-        for source in site.config.sources:
-            with flow(site, epoch, source.name) as reverse:
-                reverse.drain()
-            with SourceFile(source.path) as file:
-                file.write(lambda file=file: open_up(file))
+    epoch = shut(site)
+    for source in site.config.sources:
+        with flow(site, epoch, source.name) as reverse:
+            reverse.drain()
+    open_files(site)
 
 
 def open_up(file: SourceFile) -> None:
