@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from cdc.archive.chain import Chain, logs
@@ -37,6 +38,9 @@ READ_EVENTS: Final = 5_000
 """Events that one short read brings."""
 
 RETENTION_SECONDS: Final = 3_600.0
+
+BASELINE_SECONDS: Final = 30.0
+"""About how long one pass writes baselines: the events go on, and must be archived, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +151,14 @@ class SourceArchive:
             self._limits.size,
             Bound(self._lock_bound, READ_EVENTS),
             rest=(lambda _: self._stop.asked) if in_haste else self._rest,
+            deadline=inf if in_haste else time.monotonic() + BASELINE_SECONDS,
         )
         tables = Tables.of(file, self.source)
         for table in tables.due(chain, wishes, self._settings.baseline_days * DAY_SECONDS):
-            if self._stop.asked:
-                return
             self._record(ends_of(chain))
             writer.write(table, begun=self._forget_wish(table.name, wishes))
+            if self._stop.asked or writer.over:
+                return
         if time.monotonic() >= self._next_retention:
             self._next_retention = time.monotonic() + RETENTION_SECONDS
             self._thin_out(chain, tables)

@@ -8,6 +8,7 @@ capture has lost: a capture that begins anew has a new layout, and its table get
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Self
 
 from cdc.archive.chain import Chain
@@ -102,7 +103,8 @@ class BaselineWriter:
     """Writes baselines of the tables of one open file.
 
     `size` is that of a full segment in bytes, `bound` that of one read. `rest` is called after each
-    read with the time at which it began, and says whether to stop.
+    read with the time at which it began, and says whether to stop. Once `deadline` (a time of
+    time.monotonic) is over, the work ends with the next full segment, to be taken up again.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class BaselineWriter:
         bound: Bound,
         *,
         rest: Callable[[float], bool],
+        deadline: float = inf,
     ) -> None:
         self._file = file
         self._source = source
@@ -121,6 +124,12 @@ class BaselineWriter:
         self._size = size
         self._bound = bound
         self._rest = rest
+        self._deadline = deadline
+
+    @property
+    def over(self) -> bool:
+        """Whether the deadline is."""
+        return time.monotonic() >= self._deadline
 
     def write(self, due: Due, *, begun: Callable[[], None]) -> None:
         """Write a table's baseline to its end, or until it is time to stop.
@@ -148,3 +157,4 @@ class BaselineWriter:
             before = draft.write()
             if before.part == 1:
                 begun()
+            stopped = stopped or self.over
