@@ -92,14 +92,54 @@ def natural_type(column: Column, *, in_key: bool = False) -> TargetType:
     return target_type(spec or specs[0], column.affinity, in_key=in_key)
 
 
+def is_narrowing(column: Column) -> bool:
+    """Whether the first type to try takes less than the column may well hold, so that the values
+    have to say whether it goes.
+
+    >>> is_narrowing(Column("paid", "BOOLEAN", "NUMERIC")), is_narrowing(Column("n", "", "BLOB"))
+    (True, True)
+    >>> is_narrowing(Column("n", "INTEGER", "INTEGER"))
+    False
+    """
+    return candidates(column)[0].name != natural_type(column).name
+
+
+class Choice:
+    """The target type for a column, found out from its values as they come."""
+
+    def __init__(self, column: Column, *, in_key: bool = False) -> None:
+        self._column = column
+        self._in_key = in_key
+        self._left = list(candidates(column))
+        self._empty = True
+
+    def add(self, values: Iterable[Value]) -> None:
+        """Take more values into account; NULL says nothing."""
+        present = [value for value in values if value is not None]
+        if present:
+            self._empty = False
+            self._left = [type_ for type_ in self._left if all(map(type_.accepts, present))]
+
+    @property
+    def settled(self) -> bool:
+        """Whether no further value can change the type."""
+        return len(self._left) == 1
+
+    @property
+    def type(self) -> TargetType:
+        """The first type to try that takes all values, NULLs aside."""
+        if self._empty:
+            return natural_type(self._column, in_key=self._in_key)
+        found = self._left[0]
+        affinity = self._column.affinity
+        return target_type(found.name, affinity, found.options, in_key=self._in_key)
+
+
 def choose(column: Column, values: Iterable[Value], *, in_key: bool = False) -> TargetType:
-    """The target type for a column with these values, NULLs aside."""
-    present = [value for value in values if value is not None]
-    if not present:
-        return natural_type(column, in_key=in_key)
-    fitting = (t for t in candidates(column) if all(map(t.accepts, present)))
-    found = next(fitting)
-    return target_type(found.name, column.affinity, found.options, in_key=in_key)
+    """The target type for a column with these values."""
+    choice = Choice(column, in_key=in_key)
+    choice.add(values)
+    return choice.type
 
 
 def _forms(spec: str) -> tuple[Options, ...]:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from cdc.mapping.codec import PLAIN, Instead, OnMisfit, Options
-from cdc.mapping.defaults import choose
 from cdc.mapping.table import TargetColumn
 from cdc.mapping.types import TargetType, target_type
-from cdc.schema import Column, Row, Table
+from cdc.schema import Column, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +64,20 @@ def chosen_names(wishes: Wishes) -> set[str]:
 
 
 def map_columns(
-    table: Table, names: Mapping[int, str], rows: Sequence[Row], wishes: Wishes
+    table: Table, names: Mapping[int, str], fitting: Mapping[int, TargetType], wishes: Wishes
 ) -> tuple[TargetColumn, ...]:
-    """The columns of the target: `names` by position, and `rows` to choose types by.
+    """The columns of the target: `names` by position, and the types that are `fitting` where the
+    configuration asks for none.
 
     Raises ValueError, with a sentence that names the column.
     """
     return tuple(
-        _map_column(table, position, name, rows, wishes) for position, name in names.items()
+        _map_column(table, position, name, fitting, wishes) for position, name in names.items()
     )
 
 
 def _map_column(
-    table: Table, position: int, name: str, rows: Sequence[Row], wishes: Wishes
+    table: Table, position: int, name: str, fitting: Mapping[int, TargetType], wishes: Wishes
 ) -> TargetColumn:
     column = table.columns[position]
     wish = wishes.get(column.name, NO_WISH)
@@ -85,7 +85,7 @@ def _map_column(
     try:
         type_ = wanted_type(wish, column, in_key=in_key)
         if type_ is None:
-            type_ = choose(column, (row[position] for row in rows), in_key=in_key)
+            type_ = fitting[position]
             if wish.options != PLAIN:
                 type_ = target_type(type_.name, column.affinity, wish.options, in_key=in_key)
     except ValueError as exc:

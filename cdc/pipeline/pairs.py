@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cdc.errors import TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.tables import kept_mapping
+from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import state
 from cdc.postgres.connection import Connection
 from cdc.sqlite.captures import Captured, captured

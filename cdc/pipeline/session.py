@@ -15,6 +15,8 @@ from cdc.errors import CdcError, SchemaMoved
 from cdc.logs import fields
 from cdc.pipeline import identity, references
 from cdc.pipeline.batch import Compactor
+from cdc.pipeline.fitting import Look
+from cdc.pipeline.mapper import TableMapper
 from cdc.pipeline.names import naming_of
 from cdc.pipeline.past import Past
 from cdc.pipeline.stop import Stop
@@ -166,11 +168,11 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
             if not tables:  # later a migration of the application may be the reason: see the status
                 references.check(config, source.name, columns)
+            look = Look(config.replication.lock_bound_ms / 1000, lambda: stop.asked)
             prepared = TablePreparation(
                 conn,
-                file,
+                _mapper(config, source, file, look, schema_version),
                 source,
-                naming=naming_of(config, source),
                 schema_version=schema_version,
                 application_schema=of_application,
                 seq=position.seq,
@@ -189,6 +191,13 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
         except BaseException:
             file.close()
             raise
+
+
+def _mapper(
+    config: Config, source: SourceConfig, file: SourceFile, look: Look, schema_version: int
+) -> TableMapper:
+    naming = naming_of(config, source)
+    return TableMapper(file, source, naming, look=look, schema_version=schema_version)
 
 
 def _wanted_tables(file: SourceFile, source: SourceConfig, stops: Stops) -> list[str]:

@@ -8,10 +8,11 @@ from cdc.config.toml import toml_value
 from cdc.constraints import folded
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
 from cdc.mapping.table import MappedTable
+from cdc.pipeline.fitting import Look
+from cdc.pipeline.mapper import TableMapper
 from cdc.pipeline.names import TargetNames, naming_of
 from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
 from cdc.pipeline.references import Reference, check, references_of
-from cdc.pipeline.tables import TableMapper
 from cdc.plan import advice
 from cdc.plan.checks import broken_checks
 from cdc.plan.entry import toml_key
@@ -252,7 +253,9 @@ class _SourcePlanning:
         self, file: SourceFile, table: SourceTable, capture: Captured | None
     ) -> tuple[MappedTable, bool]:
         existing = self._known.ours.get((self._source.name, table.name))
-        mapper = TableMapper(file, self._source, self._naming, names=self._names)
+        mapper = TableMapper(
+            file, self._source, self._naming, look=Look(self._lock_bound), names=self._names
+        )
         return mapper.mapping(table, capture, existing)
 
     def _add_foreign_keys(self, file: SourceFile, captures: Mapping[str, Captured]) -> None:

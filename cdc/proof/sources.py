@@ -11,7 +11,7 @@ from typing import Final
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, ConfigError, SourceReplaced, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.tables import kept_mapping
+from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import hold_back, state, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.proof import kept, runs

@@ -12,7 +12,7 @@ from psycopg import sql
 from cdc.config import SourceConfig
 from cdc.errors import TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.tables import kept_mapping
+from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.translate import translated
