@@ -21,13 +21,18 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
     with open_target(loaded) as target:
         lags = measure(loaded, target)
         description = target.description
-    disks = outlooks(loaded, {each.name: each.applied_seq for each in lags})
+    disks = outlooks(loaded, {each.name: _applied(each) for each in lags})
     if json:
         put_json(_as_json(lags, disks, description))
         return
     DATA.print(f"target  {description}", markup=False)
     for each in lags:
         _print_source(each, disks[each.name])
+
+
+def _applied(each: SourceLag) -> int:
+    """Up to where nothing waits for PostgreSQL; on the way back nothing does at all."""
+    return each.captured_seq if each.returning else each.applied_seq
 
 
 def _as_json(lags: list[SourceLag], disks: Mapping[str, Outlook], target: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from cdc.errors import SourceError, TargetError
 from cdc.event import JULIAN_DAY_OF_UNIX_EPOCH
 from cdc.logs import fields
 from cdc.pipeline.disk import HOUR_SECONDS, Outlook, outlooks
-from cdc.pipeline.progress import SourceProgress
+from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.sqlite import surroundings
@@ -64,7 +64,7 @@ class Housekeeping:
         """Raise the alarm for each source whose backlog will fill its disk before long."""
         longest = self._config.replication.disk_alarm_hours * HOUR_SECONDS
         try:
-            found = outlooks(self._config, {p.name: p.applied_seq for p in self._progress})
+            found = outlooks(self._config, _forward(self._progress))
         except SourceError as error:
             # Its worker reports it; the next minute does as well.
             log.debug("%s", error, extra=fields("disk_not_measured"))
@@ -83,6 +83,11 @@ class Housekeeping:
         except TargetError as error:
             # The next hour does it as well.
             log.warning("%s", error, extra=fields("prune_postponed"))
+
+
+def _forward(progress: Sequence[SourceProgress]) -> dict[str, int]:
+    """How far each source is applied; but for those that PostgreSQL is the master of."""
+    return {p.name: p.applied_seq for p in progress if p.state is not SourceState.RETURNING}
 
 
 def _alarm(name: str, outlook: Outlook) -> None:
