@@ -45,11 +45,12 @@ def _counts(verdict: Verdict) -> Table:
                 each.owed,
                 each.altered,
             )
-            counts.add_row(f"{source.name}.{each.name}", *(f"{n:,}" for n in numbers), _word(each))
+            counts.add_row(f"{source.name}.{each.name}", *(f"{n:,}" for n in numbers), word(each))
     return counts
 
 
-def _word(table: TableOutcome) -> str:
+def word(table: TableOutcome) -> str:
+    """What became of a table, in a word or two."""
     if not table.done:
         return "NOT COMPARED"
     if table.differences or table.stale:
@@ -168,12 +169,14 @@ def _table_as_json(table: TableOutcome) -> dict[str, Any]:
         "rows": table.rows + table.kept_rows,
         "compared": table.rows,
         "kept": table.kept_rows,
+        "kept_since": table.kept_since,
         "target_rows": table.target_rows,
         "missing": table.missing,
         "extra": table.extra,
         "different": table.different,
         "in_flight": table.owed,
         "altered": table.altered,
+        "altered_columns": table.altered_columns,
         "quarantined": table.quarantined,
         "dropped": table.dropped,
         "stale": table.stale,

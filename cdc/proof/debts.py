@@ -12,6 +12,7 @@ from typing import Final
 from cdc.proof.following import Form
 from cdc.proof.rows import RowComparison
 from cdc.proof.sides import Sides
+from cdc.proof.source import STOPPED, ProofStopped
 from cdc.proof.target import TargetRow, snapshot
 from cdc.schema import Key
 from cdc.sqlite.connection import Wait
@@ -39,7 +40,10 @@ class Debts:
         self._wait = wait
 
     def settle(self) -> int:
-        """Compare what is owed, as long as the target advances; how many are left."""
+        """Compare what is owed, as long as the target advances; how many are left.
+
+        Raises ProofStopped where the waits were called off.
+        """
         following, layout = self._sides.following, self._sides.layout
         last, end = -1, time.monotonic() + PATIENCE_SECONDS
         while owed := following.owed(layout):
@@ -53,7 +57,7 @@ class Debts:
             elif time.monotonic() > end:
                 break
             if following.owed(layout) and self._wait(PAUSE_SECONDS):
-                break
+                raise ProofStopped(STOPPED)
         return len(following.owed(layout))
 
     def _settle(self, owed: Sequence[tuple[Form, Key]]) -> int:

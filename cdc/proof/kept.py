@@ -107,8 +107,8 @@ def advance(
 ) -> None:
     """Note that all ranges of a table are equal as of `position` by now.
 
-    That is how far the log was asked for touched keys: the target may be further by then. `mark` is
-    the last of the keys written without an event that were compared.
+    That is where the target was when the log was asked for touched keys: it may be further by then.
+    `mark` is the last of the keys written without an event that were compared.
     """
     with translated("keep what is proven"), conn.transaction():
         if not _is_same(conn, source, name, standing):

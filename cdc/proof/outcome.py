@@ -84,10 +84,11 @@ class TableOutcome:
 
     `rows` are those of SQLite that were compared in this run, of at most about `expected`;
     `kept_rows` those of ranges that were
-    proven before and not touched since. `missing`, `extra` and `different` count rows. `altered`
-    counts values for which the configuration has another one stored. `quarantined` and `dropped`
-    rows are missing by rights; `target_rows` are those of PostgreSQL, where all of them were read
-    in this run; `stale` are entries of the quarantine whose row is gone.
+    proven before and not touched since, the oldest `kept_since`. `missing`, `extra` and `different`
+    count rows. `altered` counts values for which the configuration has another one stored,
+    `altered_columns` those of each column. `quarantined` and `dropped` rows are missing by rights;
+    `target_rows` are those of PostgreSQL, where all of them were read in this run; `stale` are
+    entries of the quarantine whose row is gone.
     `owed` are keys that could not be compared, since they kept changing or nothing was applied.
     `problem` says why the table could not be compared at all; `done` that it was, to its end.
 
@@ -122,6 +123,8 @@ class TableOutcome:
     examples: list[Difference] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
     target_rows: int | None = None
+    kept_since: datetime | None = None
+    altered_columns: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     sequence: KeySequence | None = None
@@ -145,6 +148,12 @@ class TableOutcome:
         """Whether nothing besides the rows contradicts the proof."""
         return not any(finding.contradicts for finding in self.findings)
 
+    def count_altered(self, column: str, count: int) -> None:
+        """Count values of a column of PostgreSQL in whose place the configuration has another."""
+        if count:
+            self.altered += count
+            self.altered_columns[column] = self.altered_columns.get(column, 0) + count
+
     def note(self, difference: Difference, key: Key) -> None:
         """Count a difference, and keep it as long as there are few."""
         setattr(self, difference.what, getattr(self, difference.what) + 1)
@@ -156,7 +165,10 @@ class TableOutcome:
 
 @dataclass(slots=True)
 class SourceOutcome:
-    """What was found for one source. `captured_seq` and `applied_seq` as of the end."""
+    """What was found for one source. `captured_seq` and `applied_seq` as of the end.
+
+    `problem` says why it could not be compared, and `problem_code` is the exit code of that.
+    """
 
     name: str
     captured_seq: int = 0
@@ -164,6 +176,7 @@ class SourceOutcome:
     seconds: float = 0.0
     tables: list[TableOutcome] = field(default_factory=list)
     problem: str = ""
+    problem_code: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -192,3 +205,8 @@ class Verdict:
     @property
     def converged(self) -> bool:
         return all(source.converged for source in self.sources)
+
+    @property
+    def exit_code(self) -> int:
+        """0 yes, 1 no or not to be told, 3 where a database could not be used."""
+        return 0 if self.converged else max(1, *(each.problem_code for each in self.sources))

@@ -46,7 +46,8 @@ class RowComparison:
         self._outcome.rows += len(rows)
         for column in self._lossy:
             altered = column.forms.altered
-            self._outcome.altered += sum(altered(row[column.source]) for row in rows)
+            count = sum(altered(row[column.source]) for row in rows)
+            self._outcome.count_altered(column.name, count)
 
     def compare(
         self, rows: Sequence[Row], theirs: dict[TargetRow, TargetRow], position: int
@@ -88,7 +89,7 @@ class RowComparison:
         for column, theirs in zip(self._table.columns, found, strict=True):
             value = row[column.source]
             if column.forms.altered(value):
-                self._outcome.altered += 1
+                self._outcome.count_altered(column.name, 1)
             if column.forms.of_source(value) != theirs:
                 different.append(ColumnDifference(column.name, literal(value), shown(theirs)))
         if different:

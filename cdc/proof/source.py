@@ -15,6 +15,9 @@ SHARE: Final = 0.2
 mode a COMMIT waits for readers; with this, the median one meets none."""
 
 
+STOPPED: Final = "Stopped before its end; what is proven so far is kept."
+
+
 class ProofStopped(CdcError):
     """The proof was asked to end."""
 
@@ -83,5 +86,5 @@ class ProvenSource:
             pause = 0.0 if now == self._seen else self._held * (1 - SHARE) / SHARE
         self._seen, self._held = now, 0.0
         if self._wait(pause):
-            raise ProofStopped("Stopped before its end; what is proven so far is kept.")
+            raise ProofStopped(STOPPED)
         self._rested_at = time.monotonic()

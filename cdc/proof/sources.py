@@ -68,7 +68,7 @@ class SourceProof:
         try:
             self._run()
         except CdcError as error:
-            self.outcome.problem = error.line
+            self.outcome.problem, self.outcome.problem_code = error.line, error.exit_code
         self.outcome.seconds = time.monotonic() - started
         self._record(began_at)
         return self.outcome

@@ -84,8 +84,8 @@ class TableRun:
         self._outcome.done = True
         if self._outcome.equal:
             with self._target.lease() as conn:
-                name, up_to = self._sides.captured.name, touched.up_to
-                kept.advance(conn, self._source, name, standing, position=up_to, mark=held.mark)
+                name, position = self._sides.captured.name, touched.position
+                kept.advance(conn, self._source, name, standing, position=position, mark=held.mark)
         self._outcome.seconds = time.monotonic() - started
 
     def _usable(self, held: Kept, touched: Touched, request: Request) -> list[KeptRange]:
@@ -110,6 +110,8 @@ class TableRun:
             usable, left = [], [WHOLE]
         self._outcome.kept_ranges = len(usable)
         self._outcome.kept_rows = sum(each.rows for each in usable)
+        times = (each.proven_at for each in usable if each.proven_at)
+        self._outcome.kept_since = min(times, default=None)
         useless = [each for each in held.ranges if each not in usable]
         if useless:
             with self._target.lease() as conn:

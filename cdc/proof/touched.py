@@ -18,10 +18,14 @@ MOST_KEYS: Final = 500_000
 
 @dataclass(slots=True)
 class Touched:
-    """The keys touched behind `since`, up to `up_to`, by the layout of their events."""
+    """The keys touched behind `since`, by the layout of their events.
+
+    They are named as far as the log reached when the proof began, at which moment the target was at
+    `position`: with all of them compared, what is kept holds there.
+    """
 
     since: int
-    up_to: int
+    position: int
     _keys: Mapping[int, Collection[Key]] = field(default_factory=dict)
 
     def of(self, layout: int) -> Collection[Key]:
@@ -32,26 +36,28 @@ def read_touched(
     file: SourceFile,
     keys: Mapping[int, tuple[int, ...]],
     since: int,
-    up_to: int,
+    position: int,
     lock_bound: float,
 ) -> Touched:
-    """The keys of all events behind `since`, up to `up_to`, in as many short reads as that takes.
+    """The keys of all events behind `since`, in as many short reads as that takes.
 
     `keys` are the positions of the key, by layout. Where the log does not reach back so far, or
-    names too many, nothing that is older than `up_to` can be told: then that is `since`.
+    names too many, nothing can be told of what is older than its end: then that is `since`.
     """
+    with file.reading():
+        end = Changelog(file).newest()
     found: dict[int, set[Key]] = {layout: set() for layout in keys}
     changelog, seq, bound = Changelog(file), since, Bound(lock_bound, EVENTS_AT_ONCE)
-    while seq < up_to:
+    while seq < end:
         with file.reading():
-            events = changelog.read(seq, bound, up_to=up_to).events
+            events = changelog.read(seq, bound, up_to=end).events
         if not events or events[0][SEQ] != seq + 1:
-            return Touched(up_to, up_to)
+            return Touched(end, position)
         for event in events:
             positions = keys.get(event[LAYOUT])
             if positions is not None:
                 found[event[LAYOUT]].add(tuple(event[VALUES + i] for i in positions))
         seq = events[-1][SEQ]
         if sum(map(len, found.values())) > MOST_KEYS:
-            return Touched(up_to, up_to)
-    return Touched(since, up_to, found)
+            return Touched(end, position)
+    return Touched(since, position, found)

@@ -108,6 +108,20 @@ def test_what_was_not_applied_is_owed(site):
     assert site.prove(full=True).converged
 
 
+def test_what_was_not_applied_is_owed_by_what_is_kept(site):
+    """A row that rests on an earlier proof is no more equal than another while its change waits."""
+    site.sqlite(TABLES)
+    site.configure()
+    site.catch_up()
+    assert site.prove().converged
+    site.sqlite("UPDATE t SET a = 'later' WHERE id <= 3")
+    verdict = site.prove()
+    assert not verdict.converged
+    assert (verdict.sources[0].in_flight, verdict.sources[0].tables[0].ranges) == (3, 0)
+    site.catch_up()
+    assert site.prove().converged
+
+
 def test_only_what_was_touched_is_compared_again(site):
     """The log names it; the rest is as it was proven."""
     site.sqlite(TABLES)

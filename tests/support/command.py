@@ -62,16 +62,7 @@ class Command:
         user: int | None = None,
     ) -> Outcome:
         """Run a command to its end, as another user where one is given."""
-        start = ["-m", "cdc"] if user is None else ["-c", AS_USER, str(user)]
-        process = subprocess.Popen(
-            [sys.executable, *start, *map(str, arguments)],
-            cwd=self.folder,
-            env=_environment(environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = self.begin(*arguments, environment=environment, user=user)
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -81,6 +72,24 @@ class Command:
         outcome = Outcome(process.returncode, out, err)
         self._check(outcome.out + outcome.err)
         return outcome
+
+    def begin(
+        self,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+        user: int | None = None,
+    ) -> "subprocess.Popen[str]":
+        """Start a command, for a test that does something to it before its end."""
+        start = ["-m", "cdc"] if user is None else ["-c", AS_USER, str(user)]
+        return subprocess.Popen(
+            [sys.executable, *start, *map(str, arguments)],
+            cwd=self.folder,
+            env=_environment(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def daemon(
         self, *arguments: object, environment: Mapping[str, str] | None = None

@@ -1,0 +1,153 @@
+"""The page that an auditor keeps: whole, harmless, and with everything on it."""
+
+from html.parser import HTMLParser
+
+import psycopg
+import pytest
+
+from cdc.cli.verify_html import Circumstances, as_html, check_place, write_page
+from cdc.errors import ConfigError
+
+HOSTILE = "<script>alert(1)</script>\"'&\u202e"
+
+TABLES = f"""
+CREATE TABLE "a<b>" (id INTEGER PRIMARY KEY, words TEXT, price REAL);
+INSERT INTO "a<b>" VALUES (1, 'plain', 1.25), (2, '{HOSTILE.replace("'", "''")}', 2.555);
+"""
+
+MAPPING = """
+[sources.tables."a<b>".columns.price]
+type = "numeric(10,2)"
+on_misfit = "round"
+"""
+
+VOID = {"meta", "br", "link", "img"}
+
+
+class Page(HTMLParser):
+    """What stands on a page: its texts, its tags, and whether these are nested as they must be."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.texts, self.tags, self.attributes, self.open = [], [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def audited(module_site):
+    module_site.sqlite(TABLES)
+    module_site.configure(more=MAPPING)
+    module_site.catch_up()
+    return module_site
+
+
+def page_of(site, verdict, **others):
+    with site.target() as target:
+        return as_html(verdict, Circumstances.of(site.config, target), **others)
+
+
+def test_a_clean_proof_on_a_page(audited):
+    """Verdict, both digests, positions, counts, what was altered, who, when, which versions."""
+    verdict = audited.prove(full=True)
+    page = Page(page_of(audited, verdict))
+    [table] = verdict.sources[0].tables
+    assert page.text.startswith(page.texts[0].strip() or "cdc verify")
+    assert table.source_digest == table.target_digest
+    assert page.text.count(table.source_digest) == 2
+    for words in (
+        "Converged: SQLite and PostgreSQL",
+        "full: every row was compared",
+        "every target table refuses other writers",
+        "public.a<b>",
+        "price: 1 values are stored altered",
+        str(audited.file()),
+        "PostgreSQL 1",
+        "Run by",
+    ):
+        assert words in page.text, words
+
+
+def test_a_page_needs_nothing_else_and_runs_nothing(audited):
+    """No script, no link, no picture, no address; a style sheet of its own."""
+    text = page_of(audited, audited.prove(full=True))
+    page = Page(text)
+    assert not {"script", "link", "img", "iframe", "object", "a"} & set(page.tags)
+    names = {name for name, _ in page.attributes}
+    assert not {"src", "href", "onclick", "onload", "onerror"} & names
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "://" not in text
+
+
+def test_differences_stand_on_the_page_with_both_values_and_do_no_harm(audited):
+    """Data are shown as they are: markup is text, and what cannot be seen is spelt out."""
+    with psycopg.connect(audited.dsn, autocommit=True) as conn:
+        conn.execute("SET cdc.session = 'on'")
+        conn.execute("UPDATE \"a<b>\" SET words = '<img src=x onerror=y>' WHERE id = 2")
+        try:
+            verdict = audited.prove(full=True)
+        finally:
+            conn.execute('UPDATE "a<b>" SET words = %s WHERE id = 2', (HOSTILE,))
+    page = Page(page_of(audited, verdict))
+    assert "NOT converged" in page.text
+    assert {"script", "img"}.isdisjoint(page.tags)
+    assert "'<img src=x onerror=y>'" in page.text
+    assert "<script>alert(1)</script>" in page.text
+    assert "\\u202e" in page.text
+    assert "\u202e" not in page.text
+
+
+def test_a_repair_shows_both_proofs(audited):
+    """What was found before it, and what stands behind it."""
+    verdict = audited.prove(full=True)
+    page = Page(page_of(audited, verdict, before=verdict))
+    assert "Before the repair" in page.text
+    assert page.text.count("last event in the file") == 2
+
+
+def test_what_is_kept_from_earlier_proofs_is_said(audited):
+    """With its age, and what it rests on."""
+    audited.prove(full=True)
+    verdict = audited.prove()
+    page = Page(page_of(audited, verdict))
+    [table] = verdict.sources[0].tables
+    assert table.kept_rows == 2
+    since = f"{table.kept_since:%Y-%m-%d %H:%M:%S}"
+    assert f"2 rows in 1 ranges, the oldest proven {since}" in page.text
+    assert "rest on the guard" in page.text
+
+
+def test_a_place_that_cannot_be_written_is_refused_beforehand(tmp_path):
+    """A proof may take hours; to lose its report then would be hard."""
+    for place in (tmp_path, tmp_path / "no folder" / "page.html"):
+        with pytest.raises(ConfigError, match="no file can be written there"):
+            check_place(place)
+    check_place(tmp_path / "page.html")
+
+
+def test_a_page_is_replaced_whole(tmp_path):
+    """Whoever reads it meanwhile sees the old one or the new one, and nothing is left beside it."""
+    path = tmp_path / "page.html"
+    write_page(path, "old")
+    write_page(path, "new")
+    assert path.read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [path]
