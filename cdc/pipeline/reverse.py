@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cdc.errors import DirectionChanged
+from cdc.errors import DirectionChanged, SourceError
 from cdc.logs import fields
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.returning import Returning
 from cdc.postgres import queue, reverse
 from cdc.postgres.connection import Target
 from cdc.postgres.queue import QueueBatch
+from cdc.sqlite import introspect
+from cdc.sqlite.captures import stored_captures
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.direction import Direction
 from cdc.sqlite.reverse import ReverseWriter, RowsInTheWay
+from cdc.sqlite.verification import Finding, verify
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,9 @@ BATCH_ENTRIES: Final = 1000
 POLL_SECONDS: Final = 0.05
 """Between two looks at an empty queue. NOTIFY would wake us, but makes the commits of all writers
 wait for each other."""
+
+
+_RESHAPED: Final = (Finding.RESHAPED, Finding.RENAMED, Finding.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class ReverseFlow:
         self._wait = wait
         self._file = SourceFile(path, without_triggers=True, durable=True)
         try:
+            _check_shapes(self._file)
             with target.lease() as conn:
                 found = pairs(conn, self._file, name)
             self._tables = [pair.mapped for pair in found]
@@ -151,3 +158,19 @@ class ReverseFlow:
         while (written := self.step()) is not None:
             entries += written.entries
         return entries
+
+
+def _check_shapes(file: SourceFile) -> None:
+    """Raise SourceError where a table is not what it was when its rows last went forward."""
+    with file.reading():
+        captured = [capture.name for capture in stored_captures(file)]
+        there = set(introspect.table_names(file))
+        found = verify(file, [name for name in captured if name in there])
+    changed = [name for name in captured if name not in there]
+    changed += [name for name, finding in found.items() if finding in _RESHAPED and name in there]
+    if changed:
+        raise SourceError(
+            f"{file.path}: while PostgreSQL is master, the shape of {', '.join(changed)} was"
+            " changed in SQLite, so rows cannot be brought back.",
+            hint="Undo that change. What is written to PostgreSQL waits in its queue until then.",
+        )

@@ -9,7 +9,7 @@ import orjson
 
 from cdc.errors import CaptureRefused
 from cdc.event import VALUES
-from cdc.sqlite import freeze, introspect, layouts, log, released
+from cdc.sqlite import direction, freeze, introspect, layouts, log, released
 from cdc.sqlite.captures import (
     StoredCapture,
     fingerprint,
@@ -199,6 +199,7 @@ def retake(file: SourceFile, table: str, *, wait: Wait = time.sleep) -> bool:
 def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapture]:
     if log.read(file) is None:
         return []
+    direction.refuse_way_back(file, "to end its capture")
     if tables is None:
         freeze.lift(file)
     else:

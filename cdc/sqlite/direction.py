@@ -7,6 +7,7 @@ in the transaction that writes: one that slept through a switch and back writes 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cdc.errors import SourceError
 from cdc.event import unix_seconds
 from cdc.sqlite.captures import has_table
 from cdc.sqlite.connection import SourceFile
@@ -32,6 +33,17 @@ def read(file: SourceFile) -> Direction | None:
     ((epoch, batch, at),) = list(file.query(f"SELECT epoch, batch, at FROM {REVERSE}"))
     moment = None if at is None else datetime.fromtimestamp(unix_seconds(at), UTC)
     return Direction(epoch, batch, moment)
+
+
+def refuse_way_back(file: SourceFile, what: str) -> None:
+    """Raise SourceError where PostgreSQL is master: `what` would let both sides take writes."""
+    if read(file) is not None:
+        raise SourceError(
+            f"{file.path} takes rows from PostgreSQL, which is master: {what} would let both sides"
+            " take writes.",
+            hint="First make SQLite the master again: close PostgreSQL's gate, and bring back what"
+            " was written there.",
+        )
 
 
 def arm(file: SourceFile, epoch: int) -> None:

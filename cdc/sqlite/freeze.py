@@ -12,6 +12,7 @@ from typing import Final
 
 from cdc.errors import SourceError
 from cdc.resources import load_sql
+from cdc.sqlite import direction
 from cdc.sqlite.captures import StoredCapture, has_table, stored_captures
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.log import read as read_log
@@ -85,11 +86,14 @@ def freeze(file: SourceFile, reason: str, *, wait: Wait = time.sleep) -> bool:
 
 
 def thaw(file: SourceFile, *, wait: Wait = time.sleep) -> bool:
-    """Let the tables take writes again, in one short transaction; whether they did not before."""
+    """Let the tables take writes again, in one short transaction; whether they did not before.
+
+    Raises SourceError where PostgreSQL is master, and SourceBusy.
+    """
     with file.reading():
         if read(file) is None:
             return False
-    return file.write(lambda: lift(file), wait=wait)
+    return file.write(lambda: _thaw(file), wait=wait)
 
 
 def put(file: SourceFile, reason: str, since: datetime) -> bool:
@@ -112,7 +116,7 @@ def put(file: SourceFile, reason: str, since: datetime) -> bool:
 
 
 def lift(file: SourceFile) -> bool:
-    """As `thaw`, inside a write transaction of the caller's."""
+    """As `thaw`, inside a write transaction of the caller's, who knows who is master."""
     if not has_table(file, FREEZE):
         return False
     with of_no_account(file):
@@ -120,6 +124,11 @@ def lift(file: SourceFile) -> bool:
             file.query(f"DROP TRIGGER {quote(name)}")
         file.query(f"DROP TABLE {FREEZE}")
     return True
+
+
+def _thaw(file: SourceFile) -> bool:
+    direction.refuse_way_back(file, "a thaw")
+    return lift(file)
 
 
 def release(file: SourceFile, table: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.errors import DirectionChanged, SchemaMoved, TargetUnavailable
+from cdc.errors import DirectionChanged, SchemaMoved, SourceError, TargetUnavailable
 from cdc.event import REVERSE_FLOW
 from cdc.pipeline import reverse as pipeline
 from cdc.postgres import queue, reverse
@@ -327,10 +327,28 @@ def test_a_change_of_the_schema_stops_it(shop):
     epoch = switch(shop)
     shop.postgres("UPDATE trades SET note = 'x'")
     with flow(shop, epoch) as reverse_flow:
-        shop.sqlite("ALTER TABLE trades ADD COLUMN more TEXT")
+        shop.sqlite("ALTER TABLE trades ADD COLUMN more TEXT; DROP TABLE audit")
         with pytest.raises(SchemaMoved):
             reverse_flow.step()
+    with (
+        pytest.raises(SourceError, match="the shape of audit, trades was changed"),
+        flow(shop, epoch),
+    ):
+        pass
     assert trades(shop)[1][2] == "one"
+
+
+def test_never_both_sides_take_writes(shop):
+    """While PostgreSQL is master, neither a thaw nor an uninstall opens the files."""
+    switch(shop)
+    for command in ("thaw", "uninstall"):
+        outcome = shop.cdc(command)
+        assert outcome.code == 3
+        assert "would let both sides take writes" in outcome.err
+    with SourceFile(shop.file()) as file, pytest.raises(SourceError, match="cdc froze trades"):
+        file.write(lambda: file.query("DELETE FROM trades"))
+    switch_back(shop)
+    assert shop.cdc("uninstall").code == 0
 
 
 def test_the_file_remembers_how_far_it_is(shop):
