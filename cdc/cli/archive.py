@@ -180,22 +180,22 @@ def _as_json(stock: Stock) -> dict[str, Any]:
 
 
 def _print_audited(audited: Audited) -> None:
-    words = "sound" if not audited.findings else f"{len(audited.findings)} findings"
+    count = len(audited.findings)
+    words = "sound" if not count else f"{count} finding{'s' if count > 1 else ''}"
     DATA.print(
         f"{audited.name}  log {audited.log_id}  {audited.segments:,} segments  {words}",
         markup=False,
     )
     for finding in audited.findings:
-        where = f" ({finding.path.name})" if finding.path and finding.what == "foreign" else ""
-        DATA.print(
-            f"  {finding.what}  {_segment(finding)}{where}: {finding.words}",
-            markup=False,
-            style="bold red",
-        )
+        DATA.print(f"  {_found(finding)}", markup=False, style="bold red")
 
 
-def _segment(finding: Finding) -> str:
-    return "the archive" if finding.number is None else f"segment {finding.number}"
+def _found(finding: Finding) -> str:
+    if finding.what == "damaged":  # its words name the segment themselves
+        return f"damaged  {finding.words}"
+    segment = "the archive" if finding.number is None else f"segment {finding.number}"
+    where = f" ({finding.path.name})" if finding.path and finding.what == "foreign" else ""
+    return f"{finding.what}  {segment}{where}: {finding.words}"
 
 
 def _audited_as_json(audited: Audited) -> dict[str, Any]:

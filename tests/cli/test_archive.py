@@ -58,6 +58,9 @@ def test_every_harm_is_found_and_named(stored):
         whole = path.read_bytes()
         path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
         assert verify(stored) == (1, [("damaged", number)])
+        text = stored.cdc("archive", "verify").out
+        assert "1 finding\n" in text
+        assert f"damaged  Segment {number} ({path}) is damaged" in text
         path.unlink()
         assert verify(stored) == (1, [("missing", number)])
         path.write_bytes(whole)
