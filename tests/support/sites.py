@@ -191,8 +191,9 @@ class Site:
                 if missing := wanted - {c.table for c in compared}:
                     found.append(f"not captured: {missing}")
             if not found:
+                # No assertion: whoever waits for both sides to be equal may look too early.
                 verdict = prove(self.config, target, Request(full=True))
-                assert verdict.converged, verdict
+                found += [] if verdict.converged else [f"not proven: {verdict}"]
         return found
 
     def prove(self, *, full: bool = False, **request: Any) -> Verdict:
