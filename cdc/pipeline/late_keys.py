@@ -33,7 +33,7 @@ class LateKeys:
         """Begin to build a missing key, on a connection of its own, where there may be a second."""
         name = table.source.name
         if name in self._missing and name not in self._building and self._target.many:
-            self._building[name] = self._builder.submit(self._build, table)
+            self._building[name] = self._builder.submit(self._build_beside, table)
 
     def require(self, table: MappedTable) -> None:
         """Return when the table has its key. Raises what building it raised."""
@@ -49,6 +49,10 @@ class LateKeys:
     def close(self) -> None:
         """Wait for a key under way; what was not required by now the next start sees to."""
         self._builder.shutdown(wait=True, cancel_futures=True)
+
+    def _build_beside(self, table: MappedTable) -> None:
+        with self._target.lease_beside() as conn:
+            tables.add_key(conn, table)
 
     def _build(self, table: MappedTable) -> None:
         with self._target.lease() as conn:

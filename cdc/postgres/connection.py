@@ -89,6 +89,7 @@ class Target:
         self._max_connections = max_connections
         self._lease_timeout_seconds = lease_timeout_seconds
         self._slots = threading.BoundedSemaphore(max_connections)
+        self._beside = threading.BoundedSemaphore(max(1, max_connections // 2))
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._leased: set[Connection] = set()
@@ -120,6 +121,12 @@ class Target:
                 self._give_back(conn)
         finally:
             self._slots.release()
+
+    @contextmanager
+    def lease_beside(self) -> Iterator[Connection]:
+        """A connection for long work beside other work, which at least half of all are left to."""
+        with self._beside, self.lease() as conn:
+            yield conn
 
     def close(self) -> None:
         """Close what is idle now, and what is leased when it comes back. May be repeated."""

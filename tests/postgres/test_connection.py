@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import psycopg
 import pytest
@@ -34,6 +35,25 @@ def test_never_more_than_the_bound(dsn):
             assert time.monotonic() - started >= 0.2
         with target.lease() as conn:
             conn.execute("SELECT 1")
+
+
+def test_long_work_leaves_connections_to_the_rest(dsn):
+    """However many keys are built at once, events go on being applied."""
+
+    def work_beside():
+        with target.lease_beside():
+            return True
+
+    with (
+        Target(dsn, max_connections=2, lease_timeout_seconds=5) as target,
+        ThreadPoolExecutor(1) as other,
+    ):
+        with target.lease_beside():
+            second = other.submit(work_beside)
+            wait([second], timeout=0.2)
+            with target.lease():
+                assert not second.done()
+        assert second.result()
 
 
 def test_many_threads_share_the_pool(dsn):
