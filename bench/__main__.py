@@ -11,7 +11,17 @@ from typing import Final
 from bench import target
 from bench.report import Figure, show
 
-NAMES: Final = ("copy", "catch_up", "mapping", "capture_cost", "lag", "memory", "plan", "idle")
+NAMES: Final = (
+    "copy",
+    "catch_up",
+    "mapping",
+    "capture_cost",
+    "lag",
+    "memory",
+    "plan",
+    "idle",
+    "proof",
+)
 
 
 def main() -> int:

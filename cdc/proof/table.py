@@ -7,7 +7,7 @@ in flight; every other row must be equal. So nothing has to stand still, and no 
 While SQLite's rows of one range are read and packed, PostgreSQL digests the next.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,11 +25,14 @@ from cdc.proof.rows import RowComparison
 from cdc.proof.sides import Sides
 from cdc.proof.target import Bound, Snapshot, TargetRange, snapshot
 from cdc.schema import Row
-from cdc.sqlite.walk import Stretch, TableWalk
+from cdc.sqlite.walk import TableWalk
 
 FIRST_RANGE: Final = 1_000
 MOST_VALUES: Final = 400_000
 """Values (rows times columns) in one range: two are in memory at once."""
+
+SLACK: Final = 64
+"""Rows that SQLite may have in a range beyond those of PostgreSQL, before another read is made."""
 
 MOST_SENT: Final = 2_000
 """Rows in a range of which PostgreSQL has to send values."""
@@ -141,19 +144,16 @@ class TableProof:
         self._file.following.forget(seen.position)
         self._rows.look(seen)
         self._outcome.position = max(self._outcome.position, seen.position)
-        stretches = self._stretches(after, end, found.rows)
-        first = next(stretches)
         before = self._outcome.differences
-        rows = self._rows.own(first.rows)
-        ours = self._digest(rows) if first.last and len(rows) == found.rows else None
+        rows = self._read(after, end, found.rows)
+        own = self._rows.own(rows)
+        ours = self._digest(own) if len(own) == found.rows else None
         if ours == found.digests:
-            self._rows.count_equal(rows)
+            self._rows.count_equal(own)
         else:
             self._at_rest = False
             theirs = seen.rows(after, end)
-            self._rows.compare(first.rows, theirs, seen.position)
-            for stretch in stretches:
-                self._rows.compare(stretch.rows, theirs, seen.position)
+            self._rows.compare(rows, theirs, seen.position)
             self._rows.compare_rest(theirs, seen.position)
         self._outcome.ranges += 1
         self._target_rows += found.rows
@@ -163,19 +163,22 @@ class TableProof:
         if self._outcome.differences == before:
             digest = md5(theirs_digest, usedforsecurity=False).digest()
             self._keep(KeptRange(after, end, found.rows, digest, seen.position))
-        self._adapt(first)
+        self._limit = min(self._limit * 2, self._most)
 
-    def _stretches(self, after: Bound | None, end: Bound | None, rows: int) -> Iterator[Stretch]:
-        """SQLite's rows of a range: one stretch, where both sides agree and time allows."""
-        place = after.key if after else None
-        while True:
+    def _read(self, after: Bound | None, end: Bound | None, rows: int) -> list[Row]:
+        """SQLite's rows of a range, in as many short reads as that takes.
+
+        These may be of different moments: a row that changed in between is in flight all the same,
+        since the log is read to its end with each of them.
+        """
+        place, last, found = after.key if after else None, False, list[Row]()
+        while not last:
             with self._file.reading() as bound:
-                limit = max(rows, 1) + self._most // 4
-                found = self._walk.read_range(place, end.key if end else None, bound(limit))
-            yield found
-            if found.last:
-                return
-            place = found.place
+                limit = bound(max(1, rows - len(found)) + SLACK)
+                stretch = self._walk.read_range(place, end.key if end else None, limit)
+            found += stretch.rows
+            place, last = stretch.place, stretch.last
+        return found
 
     def _digest(self, rows: Sequence[Row]) -> tuple[bytes, ...] | None:
         if not rows:
@@ -185,10 +188,3 @@ class TableProof:
             return tuple(c.of_source(columns[c.source]) for c in self._table.columns)
         except Unlike:
             return None
-
-    def _adapt(self, first: Stretch) -> None:
-        """Make the next ranges as large as one short read can take."""
-        if not first.last:
-            self._limit = max(1, min(self._limit, first.count) // 2)
-        elif self._file.spent < self._file.seconds / 3:
-            self._limit = min(self._limit * 2, self._most)
