@@ -59,7 +59,9 @@ def _seconds(config: Config, to: Target, *, full: bool, table: str | None = None
     return time.monotonic() - started
 
 
-def _full(config: Config, to: Target, database: str, file: Path, rounds: int, table: str) -> Figure:
+def _full(  # noqa: PLR0917
+    config: Config, to: Target, database: str, file: Path, rounds: int, table: str
+) -> Figure:
     proof, ours, theirs = interleaved(
         rounds,
         lambda: _seconds(config, to, full=True, table=table),

@@ -1,13 +1,31 @@
 """Rows of a table compared one by one, where digests differ, and what each difference counts as."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from cdc.mapping.literals import literal
 from cdc.proof.canonical import shown
 from cdc.proof.outcome import ColumnDifference, Difference, TableOutcome
+from cdc.proof.packing import Unlike
 from cdc.proof.sides import Sides
-from cdc.proof.target import Snapshot, TargetRow
+from cdc.proof.target import ProvenTable, Snapshot, TargetRow
 from cdc.schema import Key, Row, Value
+
+AT_ONCE: Final = 1024
+"""Rows that are turned into columns at once: more would leave the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRange:
+    """What SQLite has of a range: `rows` that the target must hold, how many of their values are
+    `altered`, by column, and the digest of each column, or none where a value has no form.
+    """
+
+    rows: int
+    altered: Counter[str]
+    digests: tuple[bytes, ...]
 
 
 class RowComparison:
@@ -41,13 +59,20 @@ class RowComparison:
             return rows
         return [row for row in rows if self._sides.key(row) not in self.quarantined]
 
-    def count_equal(self, rows: Sequence[Row]) -> None:
+    def count_altered(self, rows: Sequence[Row]) -> Counter[str]:
+        """How many values of each column the configuration has another one stored for."""
+        return Counter(
+            {
+                column.name: sum(column.forms.altered(row[column.source]) for row in rows)
+                for column in self._lossy
+            }
+        )
+
+    def count_equal(self, found: SourceRange) -> None:
         """Count rows whose digest was the target's."""
-        self._outcome.rows += len(rows)
-        for column in self._lossy:
-            altered = column.forms.altered
-            count = sum(altered(row[column.source]) for row in rows)
-            self._outcome.count_altered(column.name, count)
+        self._outcome.rows += found.rows
+        for column, count in found.altered.items():
+            self._outcome.count_altered(column, count)
 
     def compare(
         self, rows: Sequence[Row], theirs: dict[TargetRow, TargetRow], position: int
@@ -105,3 +130,35 @@ class RowComparison:
 
 def _literal(value: Value) -> str:
     return literal(value) or "NULL"
+
+
+class RangeDigest:
+    """Digests the rows of a range as they are read."""
+
+    def __init__(self, table: ProvenTable, rows: RowComparison) -> None:
+        self._rows = rows
+        self._sources = [column.source for column in table.columns]
+        self._packings = [column.packing() for column in table.columns]
+        self._count = 0
+        self._altered: Counter[str] = Counter()
+        self._unlike = False
+
+    def add(self, rows: list[Row]) -> None:
+        """The next rows of the range."""
+        own = self._rows.own(rows)
+        self._count += len(own)
+        self._altered += self._rows.count_altered(own)
+        for at in range(0, len(own), AT_ONCE):
+            columns = list(zip(*own[at : at + AT_ONCE], strict=True))
+            try:
+                for packing, source in zip(self._packings, self._sources, strict=True):
+                    packing.add(columns[source])
+            except Unlike:
+                self._unlike = True
+
+    def end(self) -> SourceRange:
+        """What came of it."""
+        if self._unlike:
+            return SourceRange(self._count, self._altered, ())
+        digests = tuple(packing.digest() if self._count else b"" for packing in self._packings)
+        return SourceRange(self._count, self._altered, digests)

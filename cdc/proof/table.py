@@ -7,7 +7,7 @@ in flight; every other row must be equal. So nothing has to stand still, and no 
 While SQLite's rows of one range are read and packed, PostgreSQL digests the next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,10 @@ from typing import Final
 
 from cdc.errors import CdcError
 from cdc.pipeline.ahead import ReadAhead
-from cdc.proof.columns import Unlike
 from cdc.proof.gaps import WHOLE, Gap
 from cdc.proof.kept import KeptRange
 from cdc.proof.outcome import TableOutcome
-from cdc.proof.rows import RowComparison
+from cdc.proof.rows import RangeDigest, RowComparison, SourceRange
 from cdc.proof.sides import Sides
 from cdc.proof.target import Bound, Snapshot, TargetRange, snapshot
 from cdc.schema import Row
@@ -145,46 +144,49 @@ class TableProof:
         self._rows.look(seen)
         self._outcome.position = max(self._outcome.position, seen.position)
         before = self._outcome.differences
-        rows = self._read(after, end, found.rows)
-        own = self._rows.own(rows)
-        ours = self._digest(own) if len(own) == found.rows else None
-        if ours == found.digests:
-            self._rows.count_equal(own)
+        ours = self._digest(after, end, found.rows)
+        if ours.digests == found.digests and ours.rows == found.rows:
+            self._rows.count_equal(ours)
         else:
             self._at_rest = False
             theirs = seen.rows(after, end)
-            self._rows.compare(rows, theirs, seen.position)
+            for rows in self._read(after, end, found.rows):
+                self._rows.compare(rows, theirs, seen.position)
             self._rows.compare_rest(theirs, seen.position)
         self._outcome.ranges += 1
         self._target_rows += found.rows
         theirs_digest = b"".join(found.digests)
-        self._digests[0].update(b"".join(ours or ()))
+        self._digests[0].update(b"".join(ours.digests))
         self._digests[1].update(theirs_digest)
         if self._outcome.differences == before:
             digest = md5(theirs_digest, usedforsecurity=False).digest()
             self._keep(KeptRange(after, end, found.rows, digest, seen.position))
         self._limit = min(self._limit * 2, self._most)
 
-    def _read(self, after: Bound | None, end: Bound | None, rows: int) -> list[Row]:
+    def _digest(self, after: Bound | None, end: Bound | None, rows: int) -> SourceRange:
+        """SQLite's rows of a range, digested; their digests are empty where some have no form."""
+        digest = RangeDigest(self._table, self._rows)
+        for found in self._read(after, end, rows, digest.add):
+            digest.add(found)
+        return digest.end()
+
+    def _read(
+        self,
+        after: Bound | None,
+        end: Bound | None,
+        rows: int,
+        take: Callable[[list[Row]], object] | None = None,
+    ) -> Iterator[list[Row]]:
         """SQLite's rows of a range, in as many short reads as that takes.
 
         These may be of different moments: a row that changed in between is in flight all the same,
-        since the log is read to its end with each of them.
+        since the log is read to its end with each of them. With `take`, rows are handed to it while
+        others are read, and only what is left is returned.
         """
-        place, last, found = after.key if after else None, False, list[Row]()
+        place, last = after.key if after else None, False
         while not last:
             with self._file.reading() as bound:
-                limit = bound(max(1, rows - len(found)) + SLACK)
-                stretch = self._walk.read_range(place, end.key if end else None, limit)
-            found += stretch.rows
+                limit = bound(max(1, rows) + SLACK)
+                stretch = self._walk.read_range(place, end.key if end else None, limit, take)
+            yield stretch.rows
             place, last = stretch.place, stretch.last
-        return found
-
-    def _digest(self, rows: Sequence[Row]) -> tuple[bytes, ...] | None:
-        if not rows:
-            return tuple(b"" for _ in self._table.columns)
-        columns = list(zip(*rows, strict=True))
-        try:
-            return tuple(c.of_source(columns[c.source]) for c in self._table.columns)
-        except Unlike:
-            return None

@@ -14,9 +14,9 @@ import apsw
 
 from cdc.mapping.literals import literal
 from cdc.postgres.keys import dump_key, load_key
-from cdc.proof.columns import settled
 from cdc.proof.outcome import Difference, TableOutcome, What
-from cdc.proof.rows import RowComparison
+from cdc.proof.packing import settled
+from cdc.proof.rows import RowComparison, SourceRange
 from cdc.proof.sides import Sides
 from cdc.proof.target import ProvenTable, Snapshot, TargetRow, snapshot
 from cdc.schema import Key, Row
@@ -121,7 +121,7 @@ class _Matching:
                 matched.append(row)
             else:
                 self._suspect("missing" if theirs is None else "different", key, position)
-        self._rows.count_equal(matched)
+        self._rows.count_equal(SourceRange(len(matched), self._rows.count_altered(matched), ()))
 
     def end(self, position: int) -> None:
         """What is left has no row in SQLite."""

@@ -68,41 +68,40 @@ class TableWalk:
 
         With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
         """
-        found = read_rows(
-            self._file,
-            self._columns,
-            f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}",
-            after or (),
-            bound,
-            take=(lambda rows: take(self._bare(rows))) if take else None,
-        )
-        place = self._place(found.last) if found.last is not None else after
-        return Stretch(self._bare(found.rows), found.count, found.size, place, found.complete)
+        rest = f"{self._from} WHERE {self.order.after(after)} ORDER BY {self._order_by}"
+        return self._read(rest, after, after or (), bound, take)
 
-    def read_range(self, after: Row | None, up_to: Row | None, bound: Bound) -> Stretch:
+    def read_range(
+        self, after: Row | None, up_to: Row | None, bound: Bound, take: Take | None = None
+    ) -> Stretch:
         """As `read`, of the rows up to the place `up_to` and with it; `last` at the end of those.
 
         `up_to` has no NULL in it. Where other places may, SQL cannot tell whether they lie before
         it: then the rows are read one by one, and the first one behind it ends the read.
         """
         if up_to is None:
-            return self.read(after, bound)
+            return self.read(after, bound, take)
         bindings = after or ()
         condition = self.order.up_to(up_to, len(bindings) + 1)
         where = f"{self._from} WHERE {self.order.after(after)}"
         order = f"ORDER BY {self._order_by}"
         bindings += up_to
         if not self._may_be_null:
-            rest = f"{where} AND {condition} {order}"
-            found = read_rows(self._file, self._columns, rest, bindings, bound)
-            rows, complete = found.rows, found.complete
-        else:
-            columns = [*self._columns, f"coalesce({condition}, 1)"]
-            found = read_rows(self._file, columns, f"{where} {order}", bindings, bound)
-            rows = [row[:-1] for row in found.rows if row[-1]]
-            complete = found.complete or len(rows) < found.count
+            return self._read(f"{where} AND {condition} {order}", after, bindings, bound, take)
+        columns = [*self._columns, f"coalesce({condition}, 1)"]
+        found = read_rows(self._file, columns, f"{where} {order}", bindings, bound)
+        rows = [row[:-1] for row in found.rows if row[-1]]
+        complete = found.complete or len(rows) < found.count
         place = self._place(rows[-1]) if rows else after
         return Stretch(self._bare(rows), len(rows), found.size, place, complete)
+
+    def _read(
+        self, rest: str, after: Row | None, bindings: Row, bound: Bound, take: Take | None
+    ) -> Stretch:
+        bare = None if take is None else (lambda rows: take(self._bare(rows)))
+        found = read_rows(self._file, self._columns, rest, bindings, bound, take=bare)
+        place = after if found.last is None else self._place(found.last)
+        return Stretch(self._bare(found.rows), found.count, found.size, place, found.complete)
 
     def _bare(self, rows: list[Row]) -> list[Row]:
         return [row[self._extra :] for row in rows] if self._extra else rows
