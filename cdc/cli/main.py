@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "verify",
     "freeze",
     "thaw",
+    "cutover",
     "events",
     "history",
     "quarantine",

@@ -103,6 +103,25 @@ def follow(conn: Connection, source: str, tables: Sequence[MappedTable]) -> None
             )
 
 
+def followed(conn: Connection, source: str, tables: Sequence[MappedTable]) -> int:
+    """How many of these tables have their writes queued, as `follow` makes them."""
+    with translated(f"look at the queue's triggers of {source}"):
+        return sum(_is_followed(conn, source, table) for table in tables)
+
+
+def _is_followed(conn: Connection, source: str, table: MappedTable) -> bool:
+    row = conn.execute(
+        "SELECT cdc.is_followed(%s::regclass, %s, %s, %s::text[])",
+        (
+            sql.Identifier(table.schema, table.name).as_string(conn),
+            source,
+            table.source.name,
+            [column.name for column in table.key_columns],
+        ),
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def waiting(conn: Connection, source: str) -> bool:
     """Whether the queue holds anything of a source; costs nearly nothing."""
     with translated(f"look into the queue of {source}"):

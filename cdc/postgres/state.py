@@ -18,7 +18,7 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 8
+VERSION: Final = 9
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
@@ -28,6 +28,7 @@ STEPS: Final[dict[int, str]] = {
     6: "postgres/step_6.sql",
     7: "postgres/step_7.sql",
     8: "postgres/step_8.sql",
+    9: "postgres/step_9.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 

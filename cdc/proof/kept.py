@@ -65,6 +65,15 @@ def load(conn: Connection, source: str, name: str, standing: Standing) -> Kept:
     return Kept(ranges, keys, max((each for each, _ in touched), default=0))
 
 
+def load_unproven(conn: Connection, source: str, name: str) -> list[Key]:
+    """The keys of a table that were written without an event, and that no proof has compared."""
+    with translated("read what is not proven"):
+        rows = conn.execute(
+            "SELECT key FROM cdc.unproven WHERE source = %s AND name = %s", (source, name)
+        ).fetchall()
+    return [load_key(key) for (key,) in rows]
+
+
 def _bound(key: str | None, texts: list[str] | None) -> Bound | None:
     return None if key is None or texts is None else Bound(tuple(texts), load_key(key))
 

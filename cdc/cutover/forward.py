@@ -1,0 +1,211 @@
+"""The cutover: from the gates to the moment at which PostgreSQL is open."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+from uuid import uuid4
+
+from cdc.config import Config
+from cdc.cutover import behind, gates, recovery
+from cdc.cutover.atrest import AtRest
+from cdc.cutover.freezing import Freezing
+from cdc.cutover.gates import Gate
+from cdc.cutover.intent import LocalJournal
+from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
+from cdc.cutover.recovery import InDoubt, Settled
+from cdc.errors import CdcError, SourceError, TargetError, TargetUnavailable
+from cdc.postgres import switches
+from cdc.postgres.connection import Target
+from cdc.postgres.gate import read_gate
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
+
+REASON: Final = "moved to PostgreSQL by cdc cutover"
+"""What a service is told that still writes to SQLite."""
+
+
+def _unseen(_: str) -> None:
+    """Nobody looks on."""
+
+
+class Cutover:
+    """One run of the cutover. `tell` hears in words what begins, `at` each state that is reached:
+    held, drained, proven, intended, sealed, switched, validated, open.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        target: Target,
+        journal: LocalJournal,
+        *,
+        tell: Callable[[str], object] = _unseen,
+        at: Callable[[str], object] = _unseen,
+    ) -> None:
+        self._config = config
+        self._target = target
+        self._journal = journal
+        self._tell = tell
+        self._at = at
+        self.report = Report(uuid4().hex)
+        self.gates: list[Gate] = []
+        budgets = FAST if config.cutover.path == "fast" else STANDARD
+        self._clock = Clock(self.report, dict(budgets), tell)
+        self._epoch: int | None = None
+        self._stopped = False
+        self._first_held = 0.0
+
+    def run(self) -> Report:
+        """Switch to PostgreSQL, or say why not. What stands in the way ends up in the report.
+
+        An earlier run that died is ended first: one that has switched goes on here.
+        """
+        report = self.report
+        try:
+            earlier = recovery.settle(self._config, self._target, self._journal)
+            if earlier is not None:
+                return self._after(earlier)
+            self._check_gates()
+            with AtRest(self._config, self._target) as at_rest:
+                self._prove()
+                sequences = self._freeze(at_rest)
+                self._switch(sequences)
+        except InDoubt as error:
+            report.outcome, report.reason = "in_doubt", error.line
+            return report
+        except CdcError as error:
+            return self._abort(error)
+        return self._go_on()
+
+    def _after(self, earlier: Settled) -> Report:
+        report = self.report
+        report.run = earlier.run
+        if earlier.undone:
+            report.reason = (
+                f"an earlier run ({earlier.direction}) had died before its switch and was undone:"
+                " run the command again"
+            )
+            return report
+        if earlier.direction == "back":
+            report.reason = "a rollback has switched and has yet to end: run cdc rollback again"
+            return report
+        return self._go_on()
+
+    def _check_gates(self) -> None:
+        with self._clock.phase("preflight", "looking at the gates"):
+            self.gates = gates.look(self._config, self._target)
+        failed = [gate.name for gate in self.gates if not gate.passed]
+        if failed:
+            raise Aborted(
+                f"these gates do not pass: {', '.join(failed)}",
+                hint="cdc cutover --dry-run shows why, and what to do.",
+            )
+        self._clock.check("preflight")
+        with self._clock.phase("stop", "running the stop hooks"):
+            self._stopped = True
+            if wrong := behind.run_hooks(self._config, self.report, "stop"):
+                raise Aborted("; ".join(wrong))
+        self._clock.check("stop")
+
+    def _prove(self) -> None:
+        """Compare all that changed since the last proof, so that the hold need not."""
+        with self._clock.phase("proof", "proving what changed since the last proof"):
+            verdict = prove(self._config, self._target, Request())
+            if not verdict.converged:
+                raise Aborted("both sides differ", hint="Run cdc verify: it names the rows.")
+        self._clock.check("proof")
+
+    def _freeze(self, at_rest: AtRest) -> Mapping[str, int]:
+        with self._target.lease() as conn:
+            epoch = self._epoch = read_gate(conn).epoch
+            switches.begin(conn, self.report.run, "forward", epoch)
+        freezing = Freezing(self._config, self._target, at_rest, self.report, self._at)
+        with self._clock.phase("freeze", "holding the files, draining, proving, sealing"):
+            used = freezing.seal(epoch, REASON, self._record_intent)
+        self._first_held = freezing.first_held or time.monotonic()
+        self._at("sealed")
+        return used
+
+    def _record_intent(self) -> None:
+        assert self._epoch is not None
+        self._journal.write(self.report.run, "forward", self._epoch)
+        self._at("intended")
+
+    def _switch(self, sequences: Mapping[str, int]) -> None:
+        assert self._epoch is not None
+        with self._clock.phase("switch", "switching"):
+            try:
+                with self._target.lease() as conn:
+                    switches.switch_forward(conn, self.report.run, self._epoch, sequences)
+            except TargetUnavailable as error:
+                reason = f"PostgreSQL was lost in the switch: {error}"
+                if recovery.decide(self._target, self._journal, self.report.run, reason) == (
+                    "aborted"
+                ):
+                    raise
+        self.report.freeze_seconds = time.monotonic() - self._first_held
+        self._at("switched")
+
+    def _abort(self, error: CdcError) -> Report:
+        """Give everything back to the legacy system."""
+        report = self.report
+        report.outcome, report.reason = "aborted", error.line
+        self._tell(f"giving up: {error}")
+        if self._epoch is not None:
+            try:
+                state = recovery.decide(self._target, self._journal, report.run, error.line)
+                if state != "aborted":
+                    return self._go_on()
+                recovery.undo(self._config, self._journal, "forward", self._epoch)
+            except (InDoubt, TargetError, SourceError) as again:
+                return self._not_undone(error, again)
+        if self._stopped:
+            report.trouble += behind.run_hooks(self._config, report, "start")
+        report.trouble += behind.run_hooks(self._config, report, "notify")
+        return report
+
+    def _not_undone(self, error: CdcError, again: CdcError) -> Report:
+        """Without an intent on record nothing was sealed, whatever PostgreSQL says later."""
+        report = self.report
+        if self._journal.read() is None:
+            report.trouble.append(f"the journal in PostgreSQL: {again.line}")
+            if self._stopped:
+                report.trouble += behind.run_hooks(self._config, report, "start")
+        else:
+            report.outcome = "in_doubt"
+            report.reason = f"{error.line}; {again.line}"
+        return report
+
+    def _go_on(self) -> Report:
+        """What follows the switch, from wherever an earlier run has left it."""
+        report = self.report
+        report.outcome = "switched"
+        self._journal.clear()
+        settings = self._config.cutover
+        with self._clock.phase("start", "changing the environment, running the start hooks"):
+            behind.set_environment(self._config, report, settings.env_switched)
+            report.trouble += behind.run_hooks(self._config, report, "start")
+        with self._clock.phase("validate", "running the regression hooks"):
+            wrong = behind.run_hooks(self._config, report, "regression")
+            report.trouble += wrong
+            if not wrong:
+                behind.set_environment(self._config, report, settings.env_open)
+        self._at("validated")
+        report.reason = "; ".join(report.trouble)
+        self._end()
+        report.trouble += behind.run_hooks(self._config, report, "notify")
+        return report
+
+    def _end(self) -> None:
+        try:
+            with self._target.lease() as conn:
+                switches.finish(
+                    conn,
+                    self.report.run,
+                    reason=self.report.reason,
+                    freeze_seconds=self.report.freeze_seconds,
+                )
+        except TargetError as error:
+            self.report.trouble.append(f"{error.line} (run cdc cutover again)")
+        else:
+            self._at("open")

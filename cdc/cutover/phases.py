@@ -1,0 +1,127 @@
+"""The phases of a run: what each took, against what it may take; for the report and the display."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from cdc.cutover.hooks import HookRun
+from cdc.errors import CdcError
+
+Outcome = Literal["switched", "rolled_back", "aborted", "in_doubt"]
+
+FAST: Final = {
+    "preflight": 120.0,
+    "stop": 60.0,
+    "proof": 120.0,
+    "freeze": 120.0,
+    "switch": 20.0,
+    "start": 60.0,
+    "validate": 120.0,
+}
+"""Seconds for each phase of a cutover on the fast path: the reference user's plan."""
+
+STANDARD: Final = {
+    "preflight": 600.0,
+    "stop": 300.0,
+    "proof": 600.0,
+    "freeze": 600.0,
+    "switch": 60.0,
+    "start": 300.0,
+    "validate": 900.0,
+}
+
+BACK: Final = {
+    "preflight": 60.0,
+    "stop": 60.0,
+    "close": 30.0,
+    "drain": 120.0,
+    "proof": 240.0,
+    "switch": 20.0,
+    "start": 60.0,
+}
+"""Seconds for each phase of the way back."""
+
+
+class Aborted(CdcError):
+    """The run is given up; the side that was master goes on."""
+
+    exit_code = 1
+
+
+@dataclass(slots=True)
+class Phase:
+    """One phase. `seconds` add up where it was entered several times."""
+
+    name: str
+    budget_seconds: float
+    seconds: float = 0.0
+    entered: int = 0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run came to."""
+
+    run: str
+    outcome: Outcome = "aborted"
+    reason: str = ""
+    freeze_seconds: float | None = None
+    held: list[float] = field(default_factory=list)
+    """How long each attempt held the files, in seconds."""
+    phases: list[Phase] = field(default_factory=list)
+    hooks: list[HookRun] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    """What went wrong behind the switch, for the operator to see to."""
+
+    @property
+    def exit_code(self) -> int:
+        if self.outcome == "in_doubt":
+            return 3
+        return 1 if self.outcome == "aborted" or self.trouble else 0
+
+
+class Clock:
+    """Measures the phases of a run. `tell` hears of each as it begins."""
+
+    def __init__(
+        self, report: Report, budgets: dict[str, float], tell: Callable[[str], object]
+    ) -> None:
+        self._report = report
+        self._budgets = budgets
+        self._tell = tell
+
+    @contextmanager
+    def phase(self, name: str, words: str) -> Iterator[Phase]:
+        """Time what happens inside; it adds to what the phase has taken before."""
+        self._tell(words)
+        entry = self._entry(name)
+        entry.entered += 1
+        before, started = entry.seconds, time.monotonic()
+        try:
+            yield entry
+        finally:
+            entry.seconds = before + time.monotonic() - started
+
+    def check(self, name: str) -> None:
+        """Raise Aborted where a phase, now over, took longer than it may; before the switch."""
+        entry = self._entry(name)
+        if entry.seconds > entry.budget_seconds:
+            raise Aborted(
+                f"the phase {name} took {entry.seconds:.1f} s and may take"
+                f" {entry.budget_seconds:g} s",
+                hint="Find out what was slow, or take the standard path: path in [cutover].",
+            )
+
+    def _entry(self, name: str) -> Phase:
+        for phase in self._report.phases:
+            if phase.name == name:
+                return phase
+        self._report.phases.append(Phase(name, self._budgets[name]))
+        return self._report.phases[-1]
+
+
+def problems(hooks: Sequence[HookRun]) -> list[str]:
+    """What is to be said of hooks that failed."""
+    return [f"the {each.on} hook {each.name} {each.problem}" for each in hooks if each.problem]
