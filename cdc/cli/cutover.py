@@ -41,7 +41,7 @@ def cutover(
             put_json(gates_as_json(found)) if json else print_gates(found)
             raise typer.Exit(0 if all(gate.passed for gate in found) else 1)
         with local_journal(loaded) as journal:
-            run = Cutover(loaded, target, journal, tell=lambda words: tell(f"… {words}"))
+            run = Cutover(loaded, target, journal, tell=tell_phase)
             report = run.run()
     if json:
         put_json(report_as_json(report) | {"gates": gates_as_json(run.gates)["gates"]})
@@ -50,6 +50,11 @@ def cutover(
             print_gates(run.gates)
         print_report(report)
     raise typer.Exit(report.exit_code)
+
+
+def tell_phase(words: str) -> None:
+    """Say what begins now."""
+    tell(f"… {words}")
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "freeze",
     "thaw",
     "cutover",
+    "rollback",
     "events",
     "history",
     "quarantine",

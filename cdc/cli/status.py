@@ -11,8 +11,15 @@ from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
 from cdc.pipeline.disk import Outlook, outlooks
 from cdc.pipeline.lag import SourceLag, measure
+from cdc.postgres import state, switches
 
 MB: Final = 1_000_000
+
+MODES: Final = {
+    "normal": "SQLite takes the writes",
+    "active": "PostgreSQL takes the writes",
+    "rollback": "nobody takes writes, on the way back to SQLite",
+}
 
 
 def status(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -21,11 +28,15 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
     with open_target(loaded) as target:
         lags = measure(loaded, target)
         description = target.description
+        with target.lease() as conn:
+            known = state.identity(conn)
+            mode = switches.mode(conn, known.version if known else 0)
     disks = outlooks(loaded, {each.name: _applied(each) for each in lags})
     if json:
-        put_json(_as_json(lags, disks, description))
+        put_json(_as_json(lags, disks, description) | {"mode": mode})
         return
     DATA.print(f"target  {description}", markup=False)
+    DATA.print(f"mode    {mode}: {MODES[mode]}", markup=False)
     for each in lags:
         _print_source(each, disks[each.name])
 

@@ -20,6 +20,9 @@ SINCE_VERSION: Final = 9
 """The version of the schema cdc from which on there is a journal."""
 
 Direction = Literal["forward", "back"]
+Mode = Literal["normal", "active", "rollback"]
+"""SQLite is master; PostgreSQL is; PostgreSQL is closed, on the way back."""
+
 State = Literal["begun", "switched", "open", "aborted"]
 
 GATE_SECONDS: Final = 5.0
@@ -64,6 +67,17 @@ def last(conn: Connection, direction: Direction | None = None) -> Switch | None:
             " ORDER BY id DESC LIMIT 1",
             {"direction": direction},
         ).fetchone()
+
+
+def mode(conn: Connection, version: int) -> Mode:
+    """How the system stands; `version` is that of the schema cdc, 0 where there is none."""
+    if version < SINCE_VERSION:
+        return "normal"
+    if read_gate(conn).open:
+        return "active"
+    newest = last(conn)
+    back = newest is not None and newest.direction == "back" and newest.unfinished
+    return "rollback" if back else "normal"
 
 
 def begin(conn: Connection, run: str, direction: Direction, epoch: int) -> None:

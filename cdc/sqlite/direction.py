@@ -41,8 +41,8 @@ def refuse_way_back(file: SourceFile, what: str) -> None:
         raise SourceError(
             f"{file.path} takes rows from PostgreSQL, which is master: {what} would let both sides"
             " take writes.",
-            hint="First make SQLite the master again: close PostgreSQL's gate, and bring back what"
-            " was written there.",
+            hint="cdc rollback makes SQLite the master again; cdc cutover ends a run that was"
+            " interrupted.",
         )
 
 

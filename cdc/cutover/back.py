@@ -1,0 +1,268 @@
+"""The way back: PostgreSQL closed, drained and proven, then SQLite open again."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+from cdc.config import Config
+from cdc.cutover import behind, files, recovery
+from cdc.cutover.intent import LocalJournal
+from cdc.cutover.passing import pass_over
+from cdc.cutover.phases import BACK, Aborted, Clock, Report
+from cdc.cutover.recovery import InDoubt, Settled
+from cdc.errors import CdcError, TargetError, TargetUnavailable
+from cdc.pipeline.lag import measure
+from cdc.pipeline.pairs import pairs
+from cdc.pipeline.progress import SourceState
+from cdc.postgres import queue, reverse, sequences, switches
+from cdc.postgres.connection import Target
+from cdc.postgres.gate import read_gate
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
+from cdc.sqlite.connection import SourceFile
+
+POLL_SECONDS: Final = 0.02
+
+TURN_SECONDS: Final = 10.0
+"""For the daemon to notice that PostgreSQL is master."""
+
+MOST_NAMED: Final = 3
+"""Rows that SQLite could not hold, in a message."""
+
+
+def _unseen(_: str) -> None:
+    """Nobody looks on."""
+
+
+class Rollback:
+    """One run of the way back. `tell` hears in words what begins, `at` each state that is reached:
+    begun, closed, drained, proven, switched, given back, open.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        target: Target,
+        journal: LocalJournal,
+        *,
+        tell: Callable[[str], object] = _unseen,
+        at: Callable[[str], object] = _unseen,
+    ) -> None:
+        self._config = config
+        self._target = target
+        self._journal = journal
+        self._tell = tell
+        self._at = at
+        self.report = Report(uuid4().hex)
+        self._clock = Clock(self.report, dict(BACK), tell)
+        self._begun = False
+        self._stopped = False
+        self._closed_at: float | None = None
+
+    def run(self) -> Report:
+        """Go back to SQLite, or say why not. As `Cutover.run`, in the other direction."""
+        report = self.report
+        try:
+            earlier = recovery.settle(self._config, self._target, self._journal)
+            if earlier is not None and not earlier.undone:
+                return self._after(earlier)
+            epoch = self._check()
+            self._stop()
+            self._close(epoch)
+            self._drain()
+            self._prove()
+            self._switch(epoch)
+        except InDoubt as error:
+            report.outcome, report.reason = "in_doubt", error.line
+            return report
+        except CdcError as error:
+            return self._abort(error)
+        return self._go_on()
+
+    def _after(self, earlier: Settled) -> Report:
+        if earlier.direction == "forward":
+            self.report.reason = "a cutover has switched and has yet to end: run cdc cutover first"
+            return self.report
+        self.report.run = earlier.run
+        return self._go_on()
+
+    def _check(self) -> int:
+        """Whether there is a way back now; the gate's epoch."""
+        with (
+            self._clock.phase("preflight", "looking whether there is a way back"),
+            self._target.lease() as conn,
+        ):
+            gate = read_gate(conn)
+            last = switches.last(conn, "forward")
+            if not gate.open or last is None or last.switched_at is None:
+                raise Aborted("SQLite is the master: there is nothing to go back from")
+            hours = self._config.cutover.rollback_hours
+            if datetime.now(UTC) - last.switched_at > timedelta(hours=hours):
+                raise Aborted(
+                    f"the switch was at {last.switched_at:%Y-%m-%d %H:%M} UTC, more than {hours:g}"
+                    " hours ago",
+                    hint="rollback_hours in [cutover] says for how long there is a way back.",
+                )
+            for source in self._config.sources:
+                self._check_rows(reverse.quarantined(conn, source.name))
+            self._check_daemon()
+        self._clock.check("preflight")
+        return gate.epoch
+
+    def _check_daemon(self) -> None:
+        """Where a run before this one was undone just now, the daemon turns round in a moment."""
+        end = time.monotonic() + TURN_SECONDS
+        while True:
+            lags = measure(self._config, self._target)
+            still = [e.name for e in lags if e.holder is None or e.state != SourceState.RETURNING]
+            if not still:
+                return
+            if time.monotonic() > end:
+                raise Aborted(
+                    f"nobody brings PostgreSQL's writes back for {', '.join(still)}",
+                    hint="Start cdc run, and wait until cdc status says returning.",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _check_rows(self, rows: list[reverse.QuarantinedRow]) -> None:
+        if rows:
+            named = "; ".join(f"{r.name} {r.key}: {r.reason}" for r in rows[:MOST_NAMED])
+            raise Aborted(
+                f"SQLite could not hold {len(rows)} rows of {rows[0].source}: {named}",
+                hint="Change them in PostgreSQL into what SQLite can hold: cdc.reverse_quarantine"
+                " names them all.",
+            )
+
+    def _stop(self) -> None:
+        with self._clock.phase("stop", "running the stop hooks"):
+            self._stopped = True
+            if wrong := behind.run_hooks(self._config, self.report, "stop"):
+                raise Aborted("; ".join(wrong))
+        self._clock.check("stop")
+
+    def _close(self, epoch: int) -> None:
+        with self._clock.phase("close", "closing PostgreSQL"), self._target.lease() as conn:
+            switches.begin(conn, self.report.run, "back", epoch)
+            self._begun = True
+            self._at("begun")
+            self._closed_at = time.monotonic()
+            switches.close(conn, epoch, wait_seconds=BACK["close"])
+        self._at("closed")
+
+    def _drain(self) -> None:
+        """Wait until SQLite has all rows, and the position is past the events that they left."""
+        with self._clock.phase("drain", "bringing the last writes back to SQLite"):
+            end = time.monotonic() + BACK["drain"]
+            while not self._drained():
+                if time.monotonic() > end:
+                    raise Aborted(
+                        f"the daemon did not bring all writes back within {BACK['drain']:g} s",
+                        hint="See cdc status: is it running?",
+                    )
+                time.sleep(POLL_SECONDS)
+            with self._target.lease() as conn:
+                for source in self._config.sources:
+                    pass_over(conn, source)
+                for source in self._config.sources:
+                    self._check_rows(reverse.quarantined(conn, source.name))
+        self._at("drained")
+
+    def _drained(self) -> bool:
+        with self._target.lease() as conn:
+            return not any(queue.waiting(conn, source.name) for source in self._config.sources)
+
+    def _prove(self) -> None:
+        """Both sides stand still: whatever differs now would be lost."""
+        with self._clock.phase("proof", "proving that SQLite has it all"):
+            verdict = prove(self._config, self._target, Request())
+        if not verdict.converged:
+            names = [outcome.name for outcome in verdict.sources if not outcome.converged]
+            raise Aborted(
+                f"both sides differ: {', '.join(names)}",
+                hint="PostgreSQL goes on. Find the rows with cdc verify while it is closed, or see"
+                " cdc.reverse_quarantine.",
+            )
+        self._clock.check("proof")
+        self._at("proven")
+
+    def _switch(self, epoch: int) -> None:
+        with self._clock.phase("switch", "switching"):
+            self._journal.write(self.report.run, "back", epoch)
+            try:
+                with self._target.lease() as conn:
+                    switches.switch_back(conn, self.report.run)
+            except TargetUnavailable as error:
+                reason = f"PostgreSQL was lost in the switch: {error}"
+                if recovery.decide(self._target, self._journal, self.report.run, reason) == (
+                    "aborted"
+                ):
+                    raise
+        self._at("switched")
+
+    def _abort(self, error: CdcError) -> Report:
+        """PostgreSQL goes on."""
+        report = self.report
+        report.outcome, report.reason = "aborted", error.line
+        self._tell(f"giving up: {error}")
+        if self._begun:
+            try:
+                outcome = recovery.decide(self._target, self._journal, report.run, error.line)
+            except (InDoubt, TargetError) as again:
+                report.outcome, report.reason = "in_doubt", f"{error.line}; {again.line}"
+                return report
+            if outcome != "aborted":
+                return self._go_on()
+            self._journal.clear()
+        if self._stopped:
+            report.trouble += behind.run_hooks(self._config, report, "start")
+        report.trouble += behind.run_hooks(self._config, report, "notify")
+        return report
+
+    def _go_on(self) -> Report:
+        """What follows the switch, from wherever an earlier run has left it."""
+        report = self.report
+        report.outcome = "rolled_back"
+        try:
+            files.give_back(self._config, None, self._numbers())
+            self._journal.clear()
+        except CdcError as error:
+            report.outcome = "in_doubt"
+            report.reason = f"SQLite is the master, but not every file is open: {error.line}"
+            return report
+        if self._closed_at is not None:
+            report.freeze_seconds = time.monotonic() - self._closed_at
+        self._at("given back")
+        with self._clock.phase("start", "changing the environment, running the start hooks"):
+            values = self._config.cutover.env_rolled_back
+            behind.set_environment(self._config, report, values)
+            report.trouble += behind.run_hooks(self._config, report, "start")
+        report.reason = "; ".join(report.trouble)
+        self._end()
+        report.trouble += behind.run_hooks(self._config, report, "notify")
+        return report
+
+    def _numbers(self) -> Mapping[str, Mapping[str, int]]:
+        """The last numbers that PostgreSQL has given to rows, by source and table."""
+        given = {}
+        with self._target.lease() as conn:
+            for source in self._config.sources:
+                with SourceFile(source.path) as file:
+                    tables = [pair.mapped for pair in pairs(conn, file, source.name)]
+                behind_keys = sequences.of_tables(conn, tables)
+                last = sequences.last_values(conn, behind_keys.values())
+                given[source.name] = {t: last[s] for t, s in behind_keys.items() if s in last}
+        return given
+
+    def _end(self) -> None:
+        report = self.report
+        try:
+            with self._target.lease() as conn:
+                switches.finish(
+                    conn, report.run, reason=report.reason, freeze_seconds=report.freeze_seconds
+                )
+        except TargetError as error:
+            report.trouble.append(f"{error.line} (run cdc rollback again)")
+        else:
+            self._at("open")
