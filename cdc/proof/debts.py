@@ -12,8 +12,9 @@ from typing import Final
 from cdc.proof.following import Form
 from cdc.proof.rows import RowComparison
 from cdc.proof.sides import Sides
+from cdc.proof.snapshot import snapshot
 from cdc.proof.source import STOPPED, ProofStopped
-from cdc.proof.target import TargetRow, snapshot
+from cdc.proof.target import TargetRow
 from cdc.schema import Key
 from cdc.sqlite.connection import Wait
 

@@ -13,7 +13,8 @@ from typing import Any
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key, load_key
 from cdc.postgres.translate import translated
-from cdc.proof.target import Bound, Standing
+from cdc.proof.snapshot import Standing
+from cdc.proof.target import Bound
 from cdc.schema import Key
 
 

@@ -10,7 +10,8 @@ from cdc.proof.canonical import shown
 from cdc.proof.outcome import ColumnDifference, Difference, TableOutcome
 from cdc.proof.packing import Unlike
 from cdc.proof.sides import Sides
-from cdc.proof.target import ProvenTable, Snapshot, TargetRow
+from cdc.proof.snapshot import Snapshot
+from cdc.proof.target import ProvenTable, TargetRow
 from cdc.schema import Key, Row, Value
 
 AT_ONCE: Final = 1024

@@ -75,13 +75,14 @@ class SourceProof:
 
     def _run(self) -> None:
         with self._target.lease() as conn:
+            owner = f"proof {os.getpid()}"
             known = self._known(conn)
+            while not hold_back.keep_from(
+                conn, self._source.name, owner, known.applied_seq, seconds=HOLD_SECONDS
+            ):
+                known = self._known(conn)  # it has moved on, and what lies behind it was pruned
             made = {t.name: t for t in state.captured_tables(conn, self._source.name)}
             waiting = {t.name: t.reason for t in stopped.stopped_tables(conn, self._source.name)}
-            owner = f"proof {os.getpid()}"
-            hold_back.keep_from(
-                conn, self._source.name, owner, known.applied_seq, seconds=HOLD_SECONDS
-            )
         try:
             with SourceFile(self._source.path) as file:
                 self._prove(file, known, made, waiting)

@@ -22,7 +22,8 @@ from cdc.proof.kept import KeptRange
 from cdc.proof.outcome import TableOutcome
 from cdc.proof.rows import RangeDigest, RowComparison, SourceRange
 from cdc.proof.sides import Sides
-from cdc.proof.target import Bound, Snapshot, TargetRange, snapshot
+from cdc.proof.snapshot import Snapshot, snapshot
+from cdc.proof.target import Bound, TargetRange
 from cdc.schema import Row
 from cdc.sqlite.walk import TableWalk
 

@@ -15,9 +15,9 @@ from cdc.proof.request import Request
 from cdc.proof.rows import RowComparison
 from cdc.proof.runs import another_waits
 from cdc.proof.sides import Sides
+from cdc.proof.snapshot import Standing, snapshot
 from cdc.proof.source import ProofStopped
 from cdc.proof.table import TableProof, TargetMoved
-from cdc.proof.target import Standing, snapshot
 from cdc.proof.touched import Touched
 from cdc.proof.unordered import compare_whole
 from cdc.schema import Key

@@ -18,7 +18,8 @@ from cdc.proof.outcome import Difference, TableOutcome, What
 from cdc.proof.packing import settled
 from cdc.proof.rows import RowComparison, SourceRange
 from cdc.proof.sides import Sides
-from cdc.proof.target import ProvenTable, Snapshot, TargetRow, snapshot
+from cdc.proof.snapshot import Snapshot, snapshot
+from cdc.proof.target import ProvenTable, TargetRow
 from cdc.schema import Key, Row
 from cdc.sqlite.walk import TableWalk
 

@@ -1,0 +1,127 @@
+"""One snapshot of a target table, together with the position that it is at."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+
+from cdc.errors import TargetRefused
+from cdc.postgres.connection import Connection
+from cdc.postgres.keys import load_key
+from cdc.postgres.translate import translated
+from cdc.proof.target import Bound, ProvenTable, TargetRange, TargetRow
+from cdc.resources import load_sql
+from cdc.schema import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the target says of a table, and of its source, in one snapshot.
+
+    `position` is the last event applied, `copied_at` tells one copy of the table from the next,
+    `guarded` says that the table refuses other writers. `quarantine` changes whenever the table's
+    quarantine does.
+    """
+
+    position: int
+    log_id: str
+    state: str
+    copied_at: datetime
+    epoch: int
+    guarded: bool
+    quarantine: tuple[int, datetime | None]
+
+
+class Snapshot:
+    """One snapshot of a table, for as long as it is open, and what the target says of it."""
+
+    def __init__(self, conn: Connection, table: ProvenTable) -> None:
+        self._conn = conn
+        self.table = table
+        self.standing = _standing(conn, table)
+
+    @property
+    def position(self) -> int:
+        return self.standing.position
+
+    def digest(self, after: Bound | None, end: Bound | None, limit: int) -> TargetRange:
+        """The next `limit` rows behind `after`, up to `end`, digested."""
+        with translated(f"digest {self._name}"):
+            found = self._conn.execute(
+                self.table.range_query(after, end, limit), binary=True, prepare=False
+            ).fetchone()
+        assert found is not None
+        return self.table.read_range(found, limit)
+
+    def rows(self, after: Bound | None, end: Bound | None) -> dict[TargetRow, TargetRow]:
+        """The rows of a range, by key."""
+        with translated(f"read {self._name}"):
+            found = self._conn.execute(
+                self.table.rows_query(after, end), binary=True, prepare=False
+            )
+            return self._by_key(found)
+
+    def rows_of(self, keys: Sequence[Key]) -> dict[TargetRow, TargetRow]:
+        """The rows of these keys, by key."""
+        query, arrays = self.table.keys_query(keys)
+        with translated(f"read rows of {self._name}"):
+            return self._by_key(self._conn.execute(query, arrays, binary=True, prepare=False))
+
+    def all_rows(self) -> Iterator[TargetRow]:
+        """All rows, in any order, a few thousand at a time."""
+        with (
+            translated(f"read {self._name}"),
+            self._conn.cursor(name="cdc_proof", binary=True) as cursor,
+        ):
+            cursor.itersize = 5_000
+            cursor.execute(self.table.all_query())
+            for found in cursor:
+                yield self.table.row(found)
+
+    def quarantined(self) -> frozenset[Key]:
+        """The keys in the table's quarantine."""
+        name = self.table.mapped.source.name
+        rows = self._conn.execute(
+            "SELECT key FROM cdc.quarantine WHERE source = %s AND name = %s",
+            (self.table.source, name),
+        )
+        return frozenset(load_key(key) for (key,) in rows)
+
+    def _by_key(self, found: Any) -> dict[TargetRow, TargetRow]:
+        rows = map(self.table.row, found)
+        return {self.table.key_of(row): row for row in rows}
+
+    @property
+    def _name(self) -> str:
+        return f"{self.table.mapped.schema}.{self.table.mapped.name}"
+
+
+@contextmanager
+def snapshot(conn: Connection, table: ProvenTable) -> Iterator[Snapshot]:
+    """A snapshot of a table, open for the length of the block."""
+    with translated(f"read {table.mapped.schema}.{table.mapped.name}"), conn.transaction():
+        # A table that is emptied between a snapshot and the first look at it would read as empty.
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.table))
+        yield Snapshot(conn, table)
+
+
+def _standing(conn: Connection, table: ProvenTable) -> Standing:
+    name = table.mapped.source.name
+    found = conn.execute(
+        load_sql("postgres/proof_standing.sql").encode(), (table.source, name)
+    ).fetchone()
+    if found is None:
+        raise TargetRefused(f"table {name} of {table.source} is not in the target any more")
+    position, log_id, copy, copied_at, epoch, guarded, gate_open, aside, last_aside = found
+    if gate_open:
+        raise TargetRefused(
+            "the gate is open: PostgreSQL takes the writes now",
+            hint="cdc verify compares in the direction in which changes flow.",
+        )
+    return Standing(
+        position, log_id, copy, copied_at, epoch, guarded, quarantine=(aside, last_aside)
+    )
