@@ -20,7 +20,8 @@ from cdc.pipeline.pairs import Pair, pairs
 from cdc.postgres import hold_back, state
 from cdc.postgres.connection import Connection, Target
 from cdc.proof import kept
-from cdc.proof.target import ProvenTable, snapshot
+from cdc.proof.snapshot import snapshot
+from cdc.proof.target import ProvenTable
 from cdc.schema import Key
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
