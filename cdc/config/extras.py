@@ -31,8 +31,8 @@ Expression = Annotated[
 Storage = Annotated[
     dict[str, StorageValue],
     Meta(
-        description="Storage parameters of the table: PostgreSQL's names for a table's, with "
-        "numbers, true or false. A change is carried out at the next start.",
+        description="Storage parameters of the table: PostgreSQL's names for a table's, also those "
+        'behind "toast.", with numbers, true or false. A change is carried out at the next start.',
         extra={"allowed": "a table such as { fillfactor = 90 }"},
     ),
 ]
@@ -45,7 +45,8 @@ class IndexConfig(Section, frozen=True, kw_only=True):
         tuple[Annotated[str, Meta(min_length=1)], ...],
         Meta(
             min_length=1,
-            description="The columns, by their names in SQLite, in the order of the index.",
+            description="The columns, by their names in SQLite, in the order of the index; added "
+            "ones by their own.",
             extra={"allowed": 'a list of columns such as ["status", "date"]'},
         ),
     ]

@@ -14,6 +14,7 @@ from cdc.config.cutover import CutoverConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.settings import (
     ColumnConfig,
+    Document,
     PostgresConfig,
     ReplicationConfig,
     SourceConfig,
@@ -33,6 +34,17 @@ _OPENING = """\
 _SOURCES = "# One [[sources]] for each SQLite file. The first one shows what each may have."
 
 
+_BESIDES: Final = (
+    ("indexes", "[[sources.tables.TABLE.indexes]]", {"columns": ["COLUMN"], "unique": False}),
+    (
+        "added",
+        "[sources.tables.TABLE.added.updated_at]",
+        {"type": "timestamptz", "default": "now()", "on_update": "now()"},
+    ),
+)
+"""What a table can have besides, with an example of each."""
+
+
 def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
     """The text of a configuration with these sources, each a valid name and a path as it is to
     stand in the file, and this DSN. Raises ConfigError for a path that TOML cannot hold.
@@ -44,6 +56,7 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
     parts += [
+        *(_foreign_keys(name) for name, _ in sources[:1]),
         _section("[replication]", ReplicationConfig),
         _section("[archive]", ArchiveConfig),
         _section("[verify]", VerifyConfig),
@@ -95,12 +108,34 @@ def _explained_source(given: Mapping[str, str]) -> Iterator[str]:
 
 
 def _overrides() -> Iterator[str]:
-    columns = next(key for key in keys_of(TableConfig) if key.name == "columns")
     kind = next(key for key in keys_of(ColumnConfig) if key.name == "type")
     yield from _comment(kind)
     yield "# These lines belong to the [[sources]] that they follow."
-    yield f"# [sources.tables.TABLE.{columns.name}.COLUMN]"
-    yield f"# {kind.name} = {toml_value(kind.words[-1])}"
+    yield from _commented(
+        "[sources.tables.TABLE.columns.COLUMN]", {kind.name: kind.words[-1], "on_misfit": "refuse"}
+    )
+    for name in ("name", "storage"):
+        yield "#"
+        yield from _comment(next(key for key in keys_of(TableConfig) if key.name == name))
+    storage = {"autovacuum_vacuum_scale_factor": 0.02}
+    yield from _commented("[sources.tables.TABLE]", {"name": "TABLE", "storage": storage})
+    for name, header, values in _BESIDES:
+        yield "#"
+        yield from _comment(next(key for key in keys_of(TableConfig) if key.name == name))
+        yield from _commented(header, values)
+
+
+def _foreign_keys(source: str) -> str:
+    """The section about keys between files; every line of it is a comment."""
+    (key,) = (key for key in keys_of(Document) if key.name == "foreign_keys")
+    values = {"from": f"{source}.TABLE", "columns": ["COLUMN"], "to": f"{source}.PARENT"}
+    return "\n".join([*_comment(key), *_commented("[[foreign_keys]]", values), ""])
+
+
+def _commented(header: str, values: Mapping[str, object]) -> Iterator[str]:
+    yield f"# {header}"
+    for name, value in values.items():
+        yield f"# {name} = {toml_value(value)}"
 
 
 def _example(key: Key) -> object:
@@ -109,9 +144,13 @@ def _example(key: Key) -> object:
 
 
 def _comment(key: Key) -> list[str]:
+    sentences = [key.description]
+    if key.section is None:  # what a section may hold the example behind it shows
+        sentences.append(f"Allowed: {key.allowed}.")
     return [
-        *wrap(key.description, WIDTH, initial_indent="# ", subsequent_indent="# "),
-        *wrap(f"Allowed: {key.allowed}.", WIDTH, initial_indent="# ", subsequent_indent="# "),
+        line
+        for each in sentences
+        for line in wrap(each, WIDTH, initial_indent="# ", subsequent_indent="# ")
     ]
 
 

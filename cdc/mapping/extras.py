@@ -14,7 +14,7 @@ MAX_BYTES: Final = 63
 _MOST: Final = 2**31 - 1
 _AGE: Final = 2_000_000_000
 
-STORAGE: Final[dict[str, tuple[float, float] | None]] = {
+_STORAGE: Final[dict[str, tuple[float, float] | None]] = {
     "fillfactor": (10, 100),
     "toast_tuple_target": (128, 8160),
     "parallel_workers": (0, 1024),
@@ -37,8 +37,16 @@ STORAGE: Final[dict[str, tuple[float, float] | None]] = {
     "autovacuum_multixact_freeze_max_age": (10_000, _AGE),
     "autovacuum_multixact_freeze_table_age": (0, _AGE),
 }
+_OF_TOAST: Final = ("vacuum_truncate", "log_autovacuum", "autovacuum_")
+
+STORAGE: Final = _STORAGE | {
+    f"toast.{name}": bounds
+    for name, bounds in _STORAGE.items()
+    if name.startswith(_OF_TOAST) and "analyze" not in name
+}
 """The storage parameters of a table that every supported version of PostgreSQL knows, each with its
-least and greatest value; None for true or false.
+least and greatest value; None for true or false. What is there under `toast.` is about the table
+beside it that holds its long values.
 """
 
 _FRACTIONS: Final = ("_scale_factor", "_cost_delay")
@@ -46,7 +54,9 @@ _FRACTIONS: Final = ("_scale_factor", "_cost_delay")
 
 @dataclass(frozen=True, slots=True)
 class AskedIndex:
-    """An index that SQLite does not have, on `columns` of SQLite. Without a `name` it gets one."""
+    """An index that SQLite does not have, on `columns` of SQLite or added ones. Without a `name` it
+    gets one.
+    """
 
     columns: tuple[str, ...]
     unique: bool = False
@@ -138,8 +148,9 @@ def check_extras(extras: Extras, names: Mapping[str, str]) -> None:
         if column.name in names.values():
             raise ValueError(f"added column {column.name}: SQLite's column is called so, too")
     there = {folded(name): name for name in names}
+    added = {column.name for column in extras.added}
     for index in extras.indexes:
         for name in index.columns:
-            if folded(name) not in there:
+            if name not in added and folded(name) not in there:
                 known = ", ".join(there.values())
                 raise ValueError(f"{index}: no column {name!r} there; there are {known}")

@@ -243,7 +243,7 @@ class _Designer:
 
     def _asked_index(self, asked: AskedIndex) -> IndexDesign:
         """An index that the configuration asks for: for queries of PostgreSQL, in its own order."""
-        columns = [target_column(self.table, name).name for name in asked.columns]
+        columns = [self._asked_column(name) for name in asked.columns]
         ending = "key" if asked.unique else "idx"
         name = asked.name or f"{self.table.name}_{'_'.join(columns)}_{ending}"
         name = target_identifier(name)
@@ -251,6 +251,11 @@ class _Designer:
         kind = "UNIQUE" if asked.unique else ""
         comment = f"Index {name} of the configuration, kept by cdc ({_mark(f'{kind} {body}')})"
         return IndexDesign(name, self._second_name(name), body, asked.unique, comment, name)
+
+    def _asked_column(self, name: str) -> str:
+        """The name in PostgreSQL of a column of SQLite or of an added one."""
+        is_added = any(added.name == name for added in self.table.extras.added)
+        return name if is_added else target_column(self.table, name).name
 
     def _second_name(self, name: str) -> str:
         return with_hash(f"{self.table.name}_{name}", salt=0)

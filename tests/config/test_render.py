@@ -1,5 +1,6 @@
 """The configuration that `cdc init` writes is the one that it means."""
 
+import re
 import string
 from pathlib import Path
 
@@ -51,9 +52,7 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
     """Whoever takes the # away gets what the comment promised."""
     lines = render([("trades", "trades.db")], "embedded").splitlines()
     settings = [
-        line.removeprefix("# ")
-        for line in lines
-        if " = " in line.partition('"')[0] or line.startswith("# [sources.tables")
+        line.removeprefix("# ") for line in lines if re.match(r"(# )?\w+ = |# \[+[\w.]+\]+$", line)
     ]
     headers = [line for line in lines if line.startswith("[")]
     source = "\n".join(["[[sources]]", *_between(settings, "name", "lock_bound_ms")])
@@ -71,7 +70,13 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
     assert config.sources[0].schema == "public"
     assert config.sources[0].include == ("*",)
     assert config.sources[0].exclude == ()
-    assert config.sources[0].tables["TABLE"].columns["COLUMN"].type == "literal"
+    table = config.sources[0].tables["TABLE"]
+    assert table.columns["COLUMN"].type == "literal"
+    assert table.storage == {"autovacuum_vacuum_scale_factor": 0.02}
+    assert [index.columns for index in table.indexes] == [("COLUMN",)]
+    assert list(table.added) == ["updated_at"]
+    (key,) = config.foreign_keys
+    assert (key.from_, key.to) == ("trades.TABLE", "trades.PARENT")
 
 
 def test_no_line_is_longer_than_a_screen_is_wide() -> None:

@@ -57,6 +57,30 @@ def test_a_table_is_made_with_its_storage_parameters(shop: Site) -> None:
     shop.assert_equal()
 
 
+def test_the_table_of_long_values_has_parameters_of_its_own(shop: Site) -> None:
+    """They are set with the table, and follow a change like the others."""
+    query = (
+        "SELECT t.reloptions FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid"
+        " WHERE c.relname = 'trade'"
+    )
+    shop.configure(more=STORAGE.format('"toast.autovacuum_enabled" = false, fillfactor = 80'))
+    shop.catch_up()
+    assert shop.postgres(query) == [(["autovacuum_enabled=false"],)]
+    shop.configure(more=STORAGE.format('"toast.autovacuum_vacuum_threshold" = 7'))
+    shop.catch_up()
+    assert shop.postgres(query) == [(["autovacuum_vacuum_threshold=7"],)]
+    assert _storage(shop) == set()
+
+
+def test_an_index_on_an_added_column(shop: Site) -> None:
+    """Also together with a column of SQLite."""
+    added = '[sources.tables.trade.added.made]\ntype = "timestamptz"\ndefault = "now()"\n'
+    shop.configure(more=INDEX.format('"made", "status"') + added)
+    shop.catch_up()
+    shop.assert_equal()
+    assert "(made, status)" in _indexes(shop)["trade_made_status_idx"]
+
+
 def test_a_change_of_storage_is_carried_out_at_the_next_start(shop: Site) -> None:
     """Without making the table anew; what is not asked for any more is taken back."""
     shop.configure(more=STORAGE.format("fillfactor = 90, parallel_workers = 2"))
