@@ -14,28 +14,35 @@ from cdc.proof.outcome import Finding
 from cdc.resources import load_sql
 
 
-def look_at_shapes(
-    conn: Connection, source: str, tables: Mapping[str, MappedTable], made_by_hand: set[str]
+def look_at_columns(
+    conn: Connection, tables: Mapping[str, MappedTable], made_by_hand: set[str]
 ) -> dict[str, list[Finding]]:
-    """What is not as it should be of each of these targets, by the name of its table in SQLite.
+    """What is not as it should be of the columns of these targets, by the names in SQLite.
 
     Which columns a table that was made by hand has NOT NULL is its maker's business.
     """
     with translated("look at the target tables"):
         found = found_columns(conn, sorted({table.schema for table in tables.values()}))
-        triggers = {name: rest for name, *rest in conn.execute(_TRIGGERS.encode(), (source,))}
     return {
-        name: [
-            *_column_findings(
+        name: list(
+            _column_findings(
                 table, found.get((table.schema, table.name), {}), by_hand=name in made_by_hand
-            ),
-            *_trigger_findings(*triggers.get(name, (None, False, False))),
-        ]
+            )
+        )
         for name, table in tables.items()
     }
 
 
-_TRIGGERS = load_sql("postgres/proof_triggers.sql")
+def look_at_triggers(conn: Connection, source: str, name: str) -> list[Finding]:
+    """What is not as it should be of the triggers of one target.
+
+    This waits for whoever has locked the table, as to read its rows does.
+    """
+    with translated(f"look at the triggers of the target of {name}"):
+        found = conn.execute(
+            load_sql("postgres/proof_triggers.sql").encode(), (source, name)
+        ).fetchone()
+    return list(_trigger_findings(*(found or (None, False, False))))
 
 
 def _column_findings(

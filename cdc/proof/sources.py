@@ -19,7 +19,7 @@ from cdc.proof.following import Following, LogGone
 from cdc.proof.integrity import look_at_keys
 from cdc.proof.outcome import SourceOutcome, TableOutcome, Verdict
 from cdc.proof.request import Request
-from cdc.proof.shape import look_at_shapes
+from cdc.proof.shape import look_at_columns, look_at_triggers
 from cdc.proof.sides import Sides
 from cdc.proof.source import ProvenSource
 from cdc.proof.table import TargetMoved
@@ -130,7 +130,7 @@ class SourceProof:
             file, schema_version, seconds, following, self._wait, share=self._request.share
         )
         touched = self._touched(file, pairs, known.applied_seq, seconds)
-        self._look_at_shapes(pairs, made)
+        self._look_at_columns(pairs, made)
         for each, _, outcome in pairs:
             self.current = outcome
             if outcome.misshapen:
@@ -140,17 +140,19 @@ class SourceProof:
             run = TableRun(sides, outcome, self._wait)
             try:
                 run.run(touched, self._request)
+                with self._target.lease() as conn:
+                    outcome.findings += look_at_triggers(conn, self._source.name, each.name)
             except (TargetMoved, LogGone) as moved:
                 outcome.problem = moved.line
         self._look_at_keys(pairs, _mapped(every, made))
         self._measure(file)
 
-    def _look_at_shapes(self, pairs: Sequence[Pair], made: dict[str, state.CapturedTable]) -> None:
+    def _look_at_columns(self, pairs: Sequence[Pair], made: dict[str, state.CapturedTable]) -> None:
         by_hand = {name for name, table in made.items() if table.definition.get("adopted")}
         # One that is being copied has no key yet; that it is not copied is said elsewhere.
         live = {each.name: mapped for each, mapped, _ in pairs if made[each.name].state == "live"}
         with self._target.lease() as conn:
-            found = look_at_shapes(conn, self._source.name, live, by_hand)
+            found = look_at_columns(conn, live, by_hand)
         for each, _, outcome in pairs:
             outcome.findings += found.get(each.name, ())
 

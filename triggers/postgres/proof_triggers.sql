@@ -1,8 +1,7 @@
--- The triggers that keep others from writing to the targets of one source, or queue what they write:
--- by the name of the captured table. `guard` is null where there is none, else whether it is the very
+-- The triggers that keep others from writing to one target, by its source and the name of the captured
+-- table, or queue what they write. `guard` is null where there is none, else whether it is the very
 -- trigger that cdc.protect() makes; `always` says that it fires whatever session_replication_role is.
-SELECT t.name,
-       (SELECT g.tgfoid = 'cdc.guard()'::regprocedure
+SELECT (SELECT g.tgfoid = 'cdc.guard()'::regprocedure
                AND g.tgtype = 62  -- before INSERT, UPDATE, DELETE and TRUNCATE, for each statement
                AND pg_get_triggerdef(g.oid) LIKE
                    '%%WHEN ((current_setting(''cdc.session''::text, true)'
@@ -18,4 +17,4 @@ FROM cdc.captured_table t
 CROSS JOIN LATERAL (
     SELECT to_regclass(format('%%I.%%I', t.target_schema, t.target_name)) AS target
 ) c
-WHERE t.source = %s
+WHERE t.source = %s AND t.name = %s
