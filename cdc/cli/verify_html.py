@@ -115,8 +115,8 @@ def _facts(verdict: Verdict, about: Circumstances) -> str:
         "Kind": _kind(verdict),
         "Target": about.target,
         "Guard": "every target table refuses other writers"
-        if all(source.guarded for source in verdict.sources)
-        else "NOT every target table refuses other writers",
+        if all(source.guarded and not source.problem for source in verdict.sources)
+        else "NOT every target table is known to refuse other writers",
         "Run by": f"{about.user} on {about.host}",
         "Command": about.command,
         "Configuration": about.configuration,
@@ -238,7 +238,8 @@ def _differences(table: TableOutcome) -> str:
             rows.append(f"<tr><td>{each.what}</td><td>{key}</td><td></td><td></td><td></td></tr>")
         rows += [
             f"<tr><td>{each.what}</td><td>{key}</td><td>{_text(column.column)}</td>"
-            f"<td>{_code(column.source)}</td><td>{_code(column.target)}</td></tr>"
+            f"<td>{_code(_value(column.source, absent=each.what == 'extra'))}</td>"
+            f"<td>{_code(_value(column.target))}</td></tr>"
             for column in each.columns
         ]
     left = table.differences - len(table.examples)
@@ -252,6 +253,11 @@ def _table(header: str, rows: str) -> str:
         f'<div class="wide"><table>\n<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n'
         "</tbody></table></div>"
     )
+
+
+def _value(value: str | None, *, absent: bool = False) -> str | None:
+    """A value as it is shown; None where there is no row that could have one."""
+    return value if value is not None or absent else "NULL"
 
 
 def _code(value: str | None) -> str:

@@ -116,6 +116,29 @@ def test_differences_stand_on_the_page_with_both_values_and_do_no_harm(audited):
     assert "\u202e" not in page.text
 
 
+def test_a_null_is_told_from_no_row(audited):
+    """Of a row that is extra SQLite has nothing at all; of another one it may have NULL."""
+    with psycopg.connect(audited.dsn, autocommit=True) as conn:
+        conn.execute("SET cdc.session = 'on'")
+        conn.execute('UPDATE "a<b>" SET words = NULL WHERE id = 1')
+        conn.execute('INSERT INTO "a<b>" VALUES (77, NULL, NULL)')
+        try:
+            verdict = audited.prove(full=True)
+        finally:
+            conn.execute("UPDATE \"a<b>\" SET words = 'plain' WHERE id = 1")
+            conn.execute('DELETE FROM "a<b>" WHERE id = 77')
+    page = Page(page_of(audited, verdict))
+    assert "different 1 words 'plain' NULL" in page.text
+    assert "extra 77 words — NULL" in page.text
+
+
+def test_what_was_never_looked_at_is_not_called_guarded(audited):
+    """A source that could not be compared says nothing of its targets."""
+    verdict = audited.prove()
+    verdict.sources[0].problem = "It could not be read."
+    assert "NOT every target table is known to refuse" in Page(page_of(audited, verdict)).text
+
+
 def test_a_repair_shows_both_proofs(audited):
     """What was found before it, and what stands behind it."""
     verdict = audited.prove(full=True)
