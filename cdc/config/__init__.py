@@ -1,12 +1,12 @@
 """The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.load import load, locate
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.settings import (
     EMBEDDED,
-    ColumnConfig,
     Config,
     PostgresConfig,
     ReplicationConfig,

@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.settings import (
-    ColumnConfig,
     Document,
     PostgresConfig,
     ReplicationConfig,

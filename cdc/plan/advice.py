@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import TableConfig
-from cdc.config.settings import ColumnConfig
+from cdc.config.columns import ColumnConfig
 from cdc.errors import CdcError
 from cdc.plan.entry import entry_lines
 from cdc.plan.fit import ColumnFit

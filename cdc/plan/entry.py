@@ -4,7 +4,7 @@ import re
 from dataclasses import fields, replace
 from typing import Final
 
-from cdc.config.settings import ColumnConfig
+from cdc.config.columns import ColumnConfig
 from cdc.config.toml import toml_value
 from cdc.mapping.codec import PLAIN, OnMisfit, Options
 from cdc.mapping.types import TargetType, target_type

@@ -5,7 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.config import Config, ReplicationConfig, SourceConfig
-from cdc.config.settings import ColumnConfig, PostgresConfig, TableConfig
+from cdc.config.columns import ColumnConfig
+from cdc.config.settings import PostgresConfig, TableConfig
 from cdc.pipeline import copying
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication

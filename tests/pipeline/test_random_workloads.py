@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from cdc.config import Config, PostgresConfig, ReplicationConfig, SourceConfig
-from cdc.config.settings import ColumnConfig, TableConfig
+from cdc.config.columns import ColumnConfig
+from cdc.config.settings import TableConfig
 from cdc.errors import ValueDoesNotFit
 from cdc.pipeline import backlog
 from cdc.postgres.connection import Target
