@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cdc.postgres import hold_back
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key, load_key
 from cdc.postgres.translate import translated
@@ -79,11 +80,16 @@ def _bound(key: str | None, texts: list[str] | None) -> Bound | None:
     return None if key is None or texts is None else Bound(tuple(texts), load_key(key))
 
 
-def oldest_position(conn: Connection, source: str) -> int | None:
-    """The oldest position that a range of a source is proven for; None without any."""
+def oldest_position(conn: Connection, source: str, names: Sequence[str]) -> int | None:
+    """The oldest position that a range of these tables is proven for and that the changelog still
+    reaches back to; None without any.
+    """
+    pruned = hold_back.pruned_to(conn, source)
     with translated("read what is proven"):
         row = conn.execute(
-            "SELECT min(position) FROM cdc.proven_range WHERE source = %s", (source,)
+            "SELECT min(position) FROM cdc.proven_range"
+            " WHERE source = %s AND name = ANY (%s) AND position >= %s",
+            (source, list(names), pruned),
         ).fetchone()
     return row[0] if row else None
 

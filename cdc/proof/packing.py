@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from hashlib import blake2b, md5
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cdc.mapping.types import TargetType
 from cdc.proof.canonical import Canonical, plain_digits
@@ -89,9 +89,13 @@ def quick_way(base: str, kind: str, column: TargetType) -> Quick | None:
     if kind == "decimal":
         _, _, places = column.name.removesuffix(")").partition(",")
         return _Decimals(int(places or "0") if instead and "(" in column.name else None)
-    if kind == "real" and column.affinity != "REAL":
-        return _only_reals
-    return {"integer": _integers, "real": _reals, "text": _texts, "blob": _blobs}.get(kind)
+    if kind == "integer":
+        return _Numbers("q")
+    if kind == "real":
+        return _Numbers("d") if column.affinity == "REAL" else _OnlyReals()
+    if kind == "text":
+        return _Texts()
+    return _blobs if kind == "blob" else None
 
 
 def _big_endian(numbers: "array[Any]") -> bytes:
@@ -100,53 +104,69 @@ def _big_endian(numbers: "array[Any]") -> bytes:
     return numbers.tobytes()
 
 
-def _integers(values: Sequence[Any]) -> Packed | None:
-    try:
-        return b"", _big_endian(array("q", values))
-    except TypeError:
-        pass  # a NULL, at best
-    try:
-        numbers = array("q", [_INTEGER_OF_NULL if v is None else v for v in values])
-    except TypeError:
-        return None
-    return b"", _big_endian(numbers)
+class _Numbers:
+    """Numbers of 8 bytes. Reals are only for columns that turn integers into reals."""
+
+    def __init__(self, code: Literal["q", "d"]) -> None:
+        self._code: Literal["q", "d"] = code
+        self._null = _INTEGER_OF_NULL if code == "q" else _REAL_OF_NULL
+        self._nulls = False
+
+    def __call__(self, values: Sequence[Any]) -> Packed | None:
+        if not self._nulls:
+            try:
+                return b"", _big_endian(array(self._code, values))
+            except TypeError:
+                self._nulls = True  # at best; where there was one, others are likely to follow
+        null = self._null
+        try:
+            numbers = array(self._code, [null if value is None else value for value in values])
+        except TypeError:
+            return None
+        return b"", _big_endian(numbers)
 
 
-def _reals(values: Sequence[Any]) -> Packed | None:
-    """Of a column that turns integers into reals, so that there are none."""
-    try:
-        return b"", _big_endian(array("d", values))
-    except TypeError:
-        pass  # a NULL, at best
-    try:
-        numbers = array("d", [_REAL_OF_NULL if v is None else v for v in values])
-    except TypeError:
-        return None
-    return b"", _big_endian(numbers)
+class _OnlyReals(_Numbers):
+    """Reals of a column that may hold integers, too."""
+
+    def __init__(self) -> None:
+        super().__init__("d")
+
+    def __call__(self, values: Sequence[Any]) -> Packed | None:
+        return super().__call__(values) if set(map(type, values)) <= {float, type(None)} else None
 
 
-def _only_reals(values: Sequence[Any]) -> Packed | None:
-    return _reals(values) if set(map(type, values)) <= {float, type(None)} else None
+class _Texts:
+    """Texts: while all characters are ASCII, their lengths are those of their bytes."""
 
+    def __init__(self) -> None:
+        self._nulls = False
 
-def _texts(values: Sequence[Any]) -> Packed | None:
-    try:
-        joined = "".join(values)
-    except TypeError:
+    def __call__(self, values: Sequence[Any]) -> Packed | None:
+        if not self._nulls:
+            try:
+                joined = "".join(values)
+            except TypeError:
+                self._nulls = True
+            else:
+                return _joined_texts(joined, values)
         return _optional_texts(values) if set(map(type, values)) <= {str, type(None)} else None
+
+
+def _joined_texts(joined: str, values: Sequence[str]) -> Packed:
     if joined.isascii():
-        lengths = array("i", map(len, values))
+        lengths = list(map(len, values))
         if max(lengths, default=0) <= LONGEST:
-            return _big_endian(lengths), joined.encode()
+            return _big_endian(array("i", lengths)), joined.encode()
     return _join_bytes([value.encode() for value in values], _hex_digest)
 
 
 def _optional_texts(values: Sequence[str | None]) -> Packed:
     joined = "".join(filter(None, values))
     if joined.isascii():
-        lengths = array("i", [-1 if value is None else len(value) for value in values])
+        lengths = [-1 if value is None else len(value) for value in values]
         if max(lengths, default=0) <= LONGEST:
-            return _big_endian(lengths), joined.encode()
+            return _big_endian(array("i", lengths)), joined.encode()
     return _join_bytes([None if v is None else v.encode() for v in values], _hex_digest)
 
 

@@ -200,7 +200,8 @@ class SourceProof:
         if self._request.full:
             return Touched(position, position)
         with self._target.lease() as conn:
-            oldest = kept.oldest_position(conn, self._source.name)
+            names = [each.name for each, _, _ in pairs]
+            oldest = kept.oldest_position(conn, self._source.name, names)
         if oldest is None:
             return Touched(position, position)
         keys = {each.layout: mapped.key for each, mapped, _ in pairs}
