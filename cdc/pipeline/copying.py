@@ -1,8 +1,8 @@
 """All that the copy of some tables takes, read and made ready in the order in which it is applied.
 
 A chunk is read together with the log's end S, and then the log up to S, so that both can be written
-in one transaction. A table that gets its key late is read once more, behind all others, and goes
-live with what has come behind its last row.
+in one transaction. A table that gets its key late is read on, behind all others, and goes live with
+what has come behind its last row.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -188,7 +188,7 @@ class CopyReader:
             late = self._gets_late_key(table)
             start = Stand(table.place, table.place)
             end = yield from self._read_to_end(chunks, start, late=late)
-            if late and end.place is not None:
+            if end is not None:
                 behind.append((chunks, end))
         for chunks, stand in behind:
             self.table = chunks.table
@@ -196,9 +196,10 @@ class CopyReader:
 
     def _read_to_end(
         self, chunks: ChunkSource, stand: Stand, *, late: bool
-    ) -> Generator[Piece, None, Stand]:
-        """The pieces from `stand` on, with whose last one the table goes live unless it is `late`;
-        returns where it ends.
+    ) -> Generator[Piece, None, Stand | None]:
+        """The pieces from `stand` on; returns where they end, None where the table is live then.
+
+        One that is `late` is not, unless all of it is one chunk.
         """
         while True:
             # A table of one chunk has its key from the start.
@@ -206,7 +207,7 @@ class CopyReader:
             yield from self._read_log(copied)
             stand = copied.end
             if copied.reached_end:
-                return stand
+                return None if copied.chunk.last else stand
 
     def _read_log(self, copied: Copied) -> Iterator[Piece]:
         """The log up to the moment of a chunk, and with its last batch the chunk."""

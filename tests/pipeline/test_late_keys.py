@@ -105,6 +105,19 @@ def test_next_table_is_copied_while_a_key_is_built(shop):
             copy.close()
 
 
+def test_every_table_is_copied_once(shop, caplog):
+    """One whose rows are a single chunk has its key from the start, and is not read again."""
+    caplog.set_level("INFO", "cdc.pipeline.replicate")
+    with shop.target() as target:
+        copy = Copy(shop, target)
+        try:
+            copy.check()
+        finally:
+            copy.close()
+    copied = [r.fields["table"] for r in caplog.records if r.action == "copied"]
+    assert sorted(copied) == ["a", "b", "small"]
+
+
 def test_key_that_was_cut_off_is_built_by_the_next_session(shop):
     """What was written meanwhile is found by it, then as before."""
     with shop.target() as target:
