@@ -52,7 +52,11 @@ _SETTINGS: Final[dict[str, str]] = {
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",  # the names of types are compared as text
     "statement_timeout": "0",  # a large COPY may take its time
+    # A session waits while SQLite is read, and the one with a proof's lock to the proof's end.
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
 }
 

@@ -36,7 +36,8 @@ _PASSING: Final = frozenset(
 _LASTING: Final = frozenset(("53400",))  # a configured limit (of temporary files) is exceeded
 
 _HINTS: Final = {
-    "25006": "is this a standby, or a database set to read only? cdc needs the primary",
+    "25006": "cdc needs the primary: is this a standby, or is default_transaction_read_only set for"
+    " the role or the database?",
     "2BP01": "something else in the database depends on it: drop or move that first",
     "42501": "the role needs CREATE on the database (GRANT CREATE ON DATABASE … TO …) and must own"
     " the tables that cdc writes",

@@ -126,21 +126,37 @@ def test_what_a_session_is_set_to(dsn):
             "bytea_output = 'escape'",
             "default_transaction_isolation = 'serializable'",
             "search_path = 'elsewhere'",
-            "statement_timeout = '1ms'",
+            "statement_timeout = '1min'",
             "TimeZone = 'Asia/Kathmandu'",
             "DateStyle = 'German'",
+            "quote_all_identifiers = on",
+            "idle_session_timeout = '1min'",
+            "idle_in_transaction_session_timeout = '1min'",
         ):
             admin.execute(f"ALTER DATABASE {name} SET {setting}".encode())
     with Target(dsn) as target, target.lease() as conn:
-        row = conn.execute("SELECT 0.1::float8 + 0.2, '\\x00'::bytea, now()::text").fetchone()
-        assert row[:2] == (0.30000000000000004, b"\0")
-        assert row[2].endswith("+00")
+        row = conn.execute(
+            "SELECT 0.1::float8 + 0.2, '\\x00'::bytea, format_type('text'::regtype, NULL),"
+            " now()::text"
+        ).fetchone()
+        assert row[:3] == (0.30000000000000004, b"\0", "text")
+        assert row[3].endswith("+00")
         shown = {
             name: conn.execute(f"SHOW {name}".encode()).fetchone()[0]
-            for name in ("application_name", "session_replication_role", "search_path")
+            for name in (
+                "application_name",
+                "session_replication_role",
+                "search_path",
+                "statement_timeout",
+                "idle_session_timeout",
+                "idle_in_transaction_session_timeout",
+            )
         }
     assert shown == {
         "application_name": "cdc",
+        "statement_timeout": "0",
+        "idle_session_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
         "session_replication_role": "replica",
         "search_path": "pg_catalog, pg_temp",
     }
