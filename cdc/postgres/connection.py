@@ -42,7 +42,7 @@ _LIBPQ: Final[dict[str, str]] = {
     "tcp_user_timeout": "20000",
 }
 
-# Settings that a role or a database may have otherwise, and on which exactness rests.
+# Settings that a role or a database may have otherwise, and on which exactness rests, or speed.
 _SETTINGS: Final[dict[str, str]] = {
     "search_path": "pg_catalog, pg_temp",  # no function of somebody else's is called by mistake
     "default_transaction_isolation": "read committed",  # cdc.enter() rests on it
@@ -58,6 +58,7 @@ _SETTINGS: Final[dict[str, str]] = {
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+    "jit": "off",  # a proof asks the same again for each range, and each would be compiled anew
 }
 
 

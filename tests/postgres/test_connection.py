@@ -130,6 +130,7 @@ def test_what_a_session_is_set_to(dsn):
             "TimeZone = 'Asia/Kathmandu'",
             "DateStyle = 'German'",
             "quote_all_identifiers = on",
+            "jit = on",
             "idle_session_timeout = '1min'",
             "idle_in_transaction_session_timeout = '1min'",
         ):
@@ -147,6 +148,7 @@ def test_what_a_session_is_set_to(dsn):
                 "application_name",
                 "session_replication_role",
                 "search_path",
+                "jit",
                 "statement_timeout",
                 "idle_session_timeout",
                 "idle_in_transaction_session_timeout",
@@ -154,6 +156,7 @@ def test_what_a_session_is_set_to(dsn):
         }
     assert shown == {
         "application_name": "cdc",
+        "jit": "off",
         "statement_timeout": "0",
         "idle_session_timeout": "0",
         "idle_in_transaction_session_timeout": "0",
