@@ -6,6 +6,9 @@ from pathlib import Path
 import apsw
 import pytest
 
+from cdc.cutover.intent import local_journal
+from cdc.cutover.phases import Report
+from cdc.postgres.connection import Target
 from cdc.sqlite import capture, introspect
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.mirrors import fill_mirrors
@@ -23,6 +26,12 @@ def captured(path: Path, schema: str) -> Path:
         capture.install(file, names)
         fill_mirrors(file)
     return path
+
+
+def run(site, kind, **watching) -> Report:
+    """A Cutover or a Rollback, without the cost of a process of its own."""
+    with Target(site.dsn) as target, local_journal(site.config) as journal:
+        return kind(site.config, target, journal, **watching).run()
 
 
 @pytest.fixture
