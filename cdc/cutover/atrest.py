@@ -1,12 +1,17 @@
-"""The proof inside the hold: what changed since the last whole proof, compared at one exact moment.
+"""The proof while both sides stand still: what changed since every row was compared.
 
-The proof before the hold has compared every row. Rows that no event has touched since it began, and
-that nobody has written without an event, are as they were then. All others are compared here, key
-by key, while nothing moves on either side. Files and mappings are ready before the hold.
+Before the standstill every row has been compared. Rows that no event has touched since that began,
+and that nobody has written without an event, are as they were then. All others are compared here,
+key by key, while nothing moves on either side. Files and mappings are ready before it.
+
+On the way forward that is inside the hold, and the comparison before it is the proof. On the way
+back PostgreSQL is closed, and the one before it has left suspects (`cdc.proof.suspects`).
 """
 
 import os
+import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from types import TracebackType
@@ -16,16 +21,21 @@ from cdc.config import Config, SourceConfig
 from cdc.cutover.phases import Aborted
 from cdc.errors import CdcError, HoldEnded, TargetError, TargetRefused
 from cdc.event import LAYOUT, SEQ, VALUES
-from cdc.pipeline.pairs import Pair, pairs
-from cdc.postgres import hold_back, state
+from cdc.mapping.literals import literal
+from cdc.pipeline.pairs import pairs
+from cdc.postgres import hold_back, queue, state
 from cdc.postgres.connection import Connection, Target
+from cdc.postgres.switches import Direction
 from cdc.proof import kept
 from cdc.proof.snapshot import snapshot
+from cdc.proof.sources import CONNECTIONS
+from cdc.proof.suspects import suspects
 from cdc.proof.target import ProvenTable
 from cdc.schema import Key
 from cdc.sqlite.changelog import Changelog
-from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.lookup import row_of
+from cdc.sqlite.moves import application_schema
 from cdc.sqlite.rows import Bound
 
 KEEP_SECONDS: Final = 3600.0
@@ -33,17 +43,28 @@ KEEP_SECONDS: Final = 3600.0
 
 MOST_EVENTS: Final = 1_000_000
 
+MOST_NAMED: Final = 3
+"""Rows that differ, in a message."""
+
+_REMEDY: Final[dict[Direction, str]] = {
+    "forward": "Run cdc verify: it names the rows. cdc verify --repair mends them.",
+    "back": "PostgreSQL goes on. Write these rows there once more (UPDATE … SET id = id), which"
+    " brings them back as they are, and run the command again.",
+}
+
 
 class Changed(CdcError):
     """What was proven before the hold is not what is there now: prove again."""
 
 
 class SourceAtRest:
-    """One source, from before its last whole proof on. For one thread."""
+    """One source, from before its last whole proof on. For one thread at a time."""
 
-    def __init__(self, source: SourceConfig, target: Target) -> None:
+    def __init__(self, source: SourceConfig, target: Target, direction: Direction) -> None:
         """Note where the source stands; the whole proof comes after this."""
         self._name = source.name
+        self._direction = direction
+        self._suspects: dict[int, set[Key]] = {}
         self._target = target
         self._owner = f"cutover {os.getpid()}"
         self._file = SourceFile(source.path)
@@ -52,7 +73,10 @@ class SourceAtRest:
                 known = state.source(conn, source.name)
                 if known is None:
                     raise TargetRefused(f"{source.name} was never replicated to this target")
-                self._since = known.applied_seq
+                with self._file.reading():
+                    self._schema = application_schema(self._file)
+                    end = Changelog(self._file).newest()
+                self._since = known.applied_seq if direction == "forward" else end
                 hold_back.keep_from(
                     conn, self._name, self._owner, self._since, seconds=KEEP_SECONDS
                 )
@@ -72,19 +96,52 @@ class SourceAtRest:
         with suppress(TargetError), self._target.lease() as conn:
             hold_back.let_go(conn, self._name, self._owner)
 
-    def differences(self, seconds: float) -> int:
-        """How many of the rows that changed differ, while all is held still and drained.
+    def look_while_open(self, seconds: float, wait: Wait) -> bool:
+        """Compare every row while PostgreSQL is written to; whether that leaves few enough over.
+
+        `seconds` bounds one read of the file. Raises CdcError, as a proof does.
+        """
+        tables = [(self._pairs[layout].captured, table) for layout, table in self._tables.items()]
+        found = suspects(
+            self._file, tables, self._target, since=self._since, seconds=seconds, wait=wait
+        )
+        self._suspects = found or {}
+        return found is not None
+
+    def differences(self, seconds: float) -> list[str]:
+        """Which of the rows that changed differ, while all stands still and is drained: names.
 
         `seconds` bounds the reading of the log. Raises HoldEnded, Changed.
         """
         with self._target.lease() as conn:
-            if self._read_copies(conn) != self._copies:
-                raise Changed(f"{self._name}: a table is being copied again.")
+            self._check_unchanged(conn)
             touched = self._touched(seconds)
+            for layout, keys in self._suspects.items():
+                touched.setdefault(layout, set()).update(keys)
             for layout, pair in self._pairs.items():
                 held = kept.load_unproven(conn, self._name, pair.captured.name)
                 touched.setdefault(layout, set()).update(held)
-            return sum(self._compare(conn, layout, keys) for layout, keys in touched.items())
+            return [
+                name
+                for layout, keys in touched.items()
+                for name in self._compare(conn, layout, keys)
+            ]
+
+    def _check_unchanged(self, conn: Connection) -> None:
+        if self._read_copies(conn) != self._copies:
+            raise Changed(f"{self._name}: a table is being copied again.")
+        if self._direction == "forward":
+            return  # the hold watches the schema, and the guard keeps others out of the tables
+        with self._file.reading():
+            if application_schema(self._file) != self._schema:
+                raise Changed(f"The schema of {self._file.path} changed.")
+        tables = [pair.mapped for pair in self._pairs.values()]
+        if queue.followed(conn, self._name, tables) != len(tables):
+            raise Changed(
+                f"{self._name}: somebody has taken the queue's triggers off a table, or disabled"
+                " them: what was written meanwhile has not come back.",
+                hint="ALTER TABLE … ENABLE ALWAYS TRIGGER _cdc_queue, _cdc_queue_all.",
+            )
 
     def _read_copies(self, conn: Connection) -> dict[str, tuple[str, datetime]]:
         tables = state.captured_tables(conn, self._name)
@@ -95,7 +152,7 @@ class SourceAtRest:
             found = Changelog(self._file).read(self._since, Bound(seconds, MOST_EVENTS))
         if not found.complete:
             raise HoldEnded(
-                f"{self._name}: too much has changed since the last proof to be compared in a hold."
+                f"{self._name}: too much has changed since the last proof to be compared at rest."
             )
         if found.events and found.events[0][SEQ] != self._since + 1:
             raise Changed(f"{self._name}: events were pruned since the last proof.")
@@ -107,40 +164,31 @@ class SourceAtRest:
                 touched.setdefault(event[LAYOUT], set()).add(key)
         return touched
 
-    def _compare(self, conn: Connection, layout: int, keys: Iterable[Key]) -> int:
+    def _compare(self, conn: Connection, layout: int, keys: Iterable[Key]) -> list[str]:
         pair, table, wanted = self._pairs[layout], self._tables[layout], list(keys)
         if not wanted:
-            return 0
+            return []
         with snapshot(conn, table) as seen:
             if not seen.standing.guarded or seen.standing.quarantine[0]:
                 raise Changed(f"{self._name}: {pair.captured.name} is not as the gates saw it.")
             theirs = seen.rows_of(wanted)
         with self._file.reading():
-            return sum(not self._equal(pair, table, key, theirs) for key in wanted)
-
-    def _equal(
-        self,
-        pair: Pair,
-        table: ProvenTable,
-        key: Key,
-        theirs: dict[tuple[tuple[str, object], ...], tuple[tuple[str, object], ...]],
-    ) -> bool:
-        row = row_of(self._file, pair.captured.source, key)
-        found = theirs.get(table.key_forms(key))
-        if row is None or found is None:
-            return row is None and found is None
-        return all(
-            column.forms.of_source(row[column.source]) == value
-            for column, value in zip(table.columns, found, strict=True)
-        )
+            return [
+                f"{pair.captured.name} {', '.join(literal(value) or 'NULL' for value in key)}"
+                for key in wanted
+                if not table.same(
+                    row_of(self._file, pair.captured.source, key), theirs.get(table.key_forms(key))
+                )
+            ]
 
 
 class AtRest:
     """All sources of a configuration. A context: leaving it lets go of files and events."""
 
-    def __init__(self, config: Config, target: Target) -> None:
+    def __init__(self, config: Config, target: Target, direction: Direction = "forward") -> None:
         self._config = config
         self._target = target
+        self._direction = direction
         self._stack = ExitStack()
         self._sources: list[SourceAtRest] = []
 
@@ -148,7 +196,7 @@ class AtRest:
         """Note where each source stands; the whole proof comes after this."""
         try:
             for source in self._config.sources:
-                self._sources.append(SourceAtRest(source, self._target))
+                self._sources.append(SourceAtRest(source, self._target, self._direction))
                 self._stack.callback(self._sources[-1].close)
         except BaseException:
             self._stack.close()
@@ -163,6 +211,13 @@ class AtRest:
     ) -> None:
         self._stack.close()
 
+    def look_while_open(self, wait: Wait = time.sleep) -> bool:
+        """As `SourceAtRest.look_while_open`, for all sources side by side."""
+        seconds = self._config.replication.lock_bound_ms / 1000 / 2
+        most = max(1, (self._config.postgres.max_connections - 1) // CONNECTIONS)
+        with ThreadPoolExecutor(min(most, len(self._sources)), "cdc-suspects") as pool:
+            return all(pool.map(lambda each: each.look_while_open(seconds, wait), self._sources))
+
     def check(self, seconds: float) -> None:
         """Raise Aborted unless both sides are equal; as `SourceAtRest.differences`."""
         found = {
@@ -170,8 +225,11 @@ class AtRest:
             for source, each in zip(self._config.sources, self._sources, strict=True)
         }
         if any(found.values()):
-            rows = ", ".join(f"{name} in {count} rows" for name, count in found.items() if count)
+            words = "; ".join(
+                f"{name} in {len(rows)} rows ({', '.join(rows[:MOST_NAMED])})"
+                for name, rows in found.items()
+                if rows
+            )
             raise Aborted(
-                f"both sides differ while all is held still: {rows}",
-                hint="Run cdc verify: it names the rows. cdc verify --repair mends them.",
+                f"both sides differ while nothing moves: {words}", hint=_REMEDY[self._direction]
             )

@@ -1,4 +1,8 @@
-"""The way back: PostgreSQL closed, drained and proven, then SQLite open again."""
+"""The way back: PostgreSQL closed, drained and proven, then SQLite open again.
+
+Every row is compared while PostgreSQL still takes writes, so that what is left to compare once it
+is closed does not grow with the data.
+"""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,6 +12,7 @@ from uuid import uuid4
 
 from cdc.config import Config
 from cdc.cutover import behind, files, recovery
+from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
 from cdc.cutover.phases import BACK, Aborted, Clock, Report
@@ -19,6 +24,7 @@ from cdc.pipeline.progress import SourceState
 from cdc.postgres import queue, reverse, sequences, switches
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
+from cdc.proof.following import LogGone, TooFarBehind
 from cdc.proof.request import Request
 from cdc.proof.sources import prove
 from cdc.sqlite.connection import SourceFile
@@ -38,7 +44,7 @@ def _unseen(_: str) -> None:
 
 class Rollback:
     """One run of the way back. `tell` hears in words what begins, `at` each state that is reached:
-    begun, closed, drained, proven, switched, given back, open.
+    begun, closed, drained, proven, intended, switched, given back, open.
     """
 
     def __init__(
@@ -69,10 +75,12 @@ class Rollback:
             if earlier is not None and not earlier.undone:
                 return self._after(earlier)
             epoch = self._check()
-            self._stop()
-            self._close(epoch)
-            self._drain()
-            self._prove()
+            with AtRest(self._config, self._target, "back") as at_rest:
+                few = self._look_while_open(at_rest)
+                self._stop()
+                self._close(epoch)
+                self._drain()
+                self._prove(at_rest if few else None)
             self._switch(epoch)
         except InDoubt as error:
             report.outcome, report.reason = "in_doubt", error.line
@@ -135,6 +143,16 @@ class Rollback:
                 " names them all.",
             )
 
+    def _look_while_open(self, at_rest: AtRest) -> bool:
+        """Compare every row; whether that leaves few enough to be compared with all closed."""
+        with self._clock.phase("proof", "comparing every row while PostgreSQL goes on"):
+            try:
+                few = at_rest.look_while_open()
+            except (LogGone, TooFarBehind):
+                few = False
+        self._clock.check("proof")
+        return few
+
     def _stop(self) -> None:
         with self._clock.phase("stop", "running the stop hooks"):
             self._stopped = True
@@ -173,23 +191,27 @@ class Rollback:
         with self._target.lease() as conn:
             return not any(queue.waiting(conn, source.name) for source in self._config.sources)
 
-    def _prove(self) -> None:
-        """Both sides stand still: whatever differs now would be lost."""
-        with self._clock.phase("proof", "proving that SQLite has it all"):
-            verdict = prove(self._config, self._target, Request())
-        if not verdict.converged:
-            names = [outcome.name for outcome in verdict.sources if not outcome.converged]
-            raise Aborted(
-                f"both sides differ: {', '.join(names)}",
-                hint="PostgreSQL goes on. Find the rows with cdc verify while it is closed, or see"
-                " cdc.reverse_quarantine.",
-            )
-        self._clock.check("proof")
+    def _prove(self, at_rest: AtRest | None) -> None:
+        """Both sides stand still: whatever differs now would be lost.
+
+        Without `at_rest` there is too much to compare it key by key: then all is, once more.
+        """
+        with self._clock.phase("compare", "proving that SQLite has it all"):
+            if at_rest is not None:
+                at_rest.check(BACK["compare"])
+            elif not (verdict := prove(self._config, self._target, Request())).converged:
+                names = [outcome.name for outcome in verdict.sources if not outcome.converged]
+                raise Aborted(
+                    f"both sides differ: {', '.join(names)}",
+                    hint="PostgreSQL goes on. See cdc.reverse_quarantine.",
+                )
+        self._clock.check("compare")
         self._at("proven")
 
     def _switch(self, epoch: int) -> None:
         with self._clock.phase("switch", "switching"):
             self._journal.write(self.report.run, "back", epoch)
+            self._at("intended")
             try:
                 with self._target.lease() as conn:
                     switches.switch_back(conn, self.report.run)

@@ -34,10 +34,11 @@ STANDARD: Final = {
 
 BACK: Final = {
     "preflight": 60.0,
+    "proof": 240.0,
     "stop": 60.0,
     "close": 30.0,
     "drain": 120.0,
-    "proof": 240.0,
+    "compare": 240.0,
     "switch": 20.0,
     "start": 60.0,
 }

@@ -38,10 +38,10 @@ class Standing:
 class Snapshot:
     """One snapshot of a table, for as long as it is open, and what the target says of it."""
 
-    def __init__(self, conn: Connection, table: ProvenTable) -> None:
+    def __init__(self, conn: Connection, table: ProvenTable, *, while_open: bool) -> None:
         self._conn = conn
         self.table = table
-        self.standing = _standing(conn, table)
+        self.standing = _standing(conn, table, while_open=while_open)
 
     @property
     def position(self) -> int:
@@ -100,16 +100,21 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(conn: Connection, table: ProvenTable) -> Iterator[Snapshot]:
-    """A snapshot of a table, open for the length of the block."""
+def snapshot(
+    conn: Connection, table: ProvenTable, *, while_open: bool = False
+) -> Iterator[Snapshot]:
+    """A snapshot of a table, open for the length of the block.
+
+    Raises TargetRefused where PostgreSQL is master, unless the reader can do with that.
+    """
     with translated(f"read {table.mapped.schema}.{table.mapped.name}"), conn.transaction():
         # A table that is emptied between a snapshot and the first look at it would read as empty.
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.table))
-        yield Snapshot(conn, table)
+        yield Snapshot(conn, table, while_open=while_open)
 
 
-def _standing(conn: Connection, table: ProvenTable) -> Standing:
+def _standing(conn: Connection, table: ProvenTable, *, while_open: bool) -> Standing:
     name = table.mapped.source.name
     found = conn.execute(
         load_sql("postgres/proof_standing.sql").encode(), (table.source, name)
@@ -117,7 +122,7 @@ def _standing(conn: Connection, table: ProvenTable) -> Standing:
     if found is None:
         raise TargetRefused(f"table {name} of {table.source} is not in the target any more")
     position, log_id, copy, copied_at, epoch, guarded, gate_open, aside, last_aside = found
-    if gate_open:
+    if gate_open and not while_open:
         raise TargetRefused(
             "the gate is open: PostgreSQL takes the writes now",
             hint="cdc verify compares in the direction in which changes flow.",

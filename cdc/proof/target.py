@@ -14,7 +14,7 @@ from cdc.mapping.literals import literal
 from cdc.mapping.table import MappedTable
 from cdc.proof.canonical import Canonical, plain_digits
 from cdc.proof.columns import ProvenColumn
-from cdc.schema import Key, UndecodableText
+from cdc.schema import Key, Row, UndecodableText
 
 COUNT: Final = sql.SQL("count(*)")
 
@@ -69,6 +69,15 @@ class ProvenTable:
         """A key of SQLite in the form in which keys are compared."""
         return tuple(
             self.columns[at].forms.of_source(v) for at, v in zip(self.key_at, key, strict=True)
+        )
+
+    def same(self, row: Row | None, found: TargetRow | None) -> bool:
+        """Whether both sides have the same of one key; None is no row."""
+        if row is None or found is None:
+            return row is None and found is None
+        return all(
+            column.forms.of_source(row[column.source]) == value
+            for column, value in zip(self.columns, found, strict=True)
         )
 
     def key_of(self, row: TargetRow) -> TargetRow:
