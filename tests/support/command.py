@@ -108,6 +108,11 @@ class Command:
         self._started.append(RunningDaemon(process, log))
         return self._started[-1]
 
+    @property
+    def last_daemon(self) -> "RunningDaemon":
+        """The daemon that was started last."""
+        return self._started[-1]
+
     def close(self) -> None:
         """Kill what still runs, and look through what all of them have said."""
         for daemon in self._started:
