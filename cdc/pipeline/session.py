@@ -30,6 +30,7 @@ from cdc.sqlite.captures import captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
+from cdc.sqlite.log import read as log_of
 from cdc.sqlite.mirrors import fill_mirrors
 from cdc.sqlite.moves import application_schema
 from cdc.sqlite.verification import Finding, verify
@@ -155,7 +156,12 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             wanted = _wanted_tables(file, source, stops)
             renew = _renumbered(file, tables)
             found = capture.install(
-                file, wanted, renew=renew, on_refusal=stops.note, wait=stop.wait
+                file,
+                wanted,
+                renew=renew,
+                read_to=_read_to(file, known),
+                on_refusal=stops.note,
+                wait=stop.wait,
             )
             _report(source, found)
             # A row that is not in the mirror yet could be evicted without an event.
@@ -234,6 +240,16 @@ def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]
     with file.reading():
         now = application_schema(file)
     return {t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)}
+
+
+def _read_to(file: SourceFile, known: state.Source | None) -> int | None:
+    """The last event that was read under a schema whose captures had been found intact.
+
+    A session reads no further than the schema stays as it was.
+    """
+    with file.reading():
+        own = log_of(file)
+    return known.applied_seq if known and own and own.id == known.log_id else None
 
 
 def _report_stops(source: SourceConfig, stops: Stops) -> None:

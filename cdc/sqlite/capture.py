@@ -42,12 +42,14 @@ def install(
     tables: list[str],
     *,
     renew: Collection[str] = (),
+    read_to: int | None = None,
     on_refusal: OnRefusal = _raise,
     wait: Wait = time.sleep,
 ) -> dict[str, Finding]:
     """Bring the capture of exactly these tables into order, in one short write transaction.
 
-    The captures of the tables in `renew` are taken for holes. Returns what was found before;
+    The captures of the tables in `renew` are taken for holes. `read_to` is the last event that was
+    read while the captures were known to be whole. Returns what was found before;
     nothing is written where all is intact. The mirrors of new captures are empty yet:
     `fill_mirrors` comes next. A table that cannot be captured is REFUSED, and has no capture
     afterwards; where `on_refusal` raises, the file is left as it was. Raises SchemaMoved where one
@@ -58,11 +60,15 @@ def install(
         found = _findings(file, tables, renew) if installed else {}
     if installed and set(found.values()) <= {Finding.INTACT}:
         return found
-    return file.write(lambda: _install(file, tables, renew, on_refusal), wait=wait)
+    return file.write(lambda: _install(file, tables, renew, read_to, on_refusal), wait=wait)
 
 
 def _install(
-    file: SourceFile, tables: list[str], renew: Collection[str], on_refusal: OnRefusal
+    file: SourceFile,
+    tables: list[str],
+    renew: Collection[str],
+    read_to: int | None,
+    on_refusal: OnRefusal,
 ) -> dict[str, Finding]:
     if log.read(file) is None:
         log.create(file)
@@ -73,16 +79,16 @@ def _install(
         if name in stored and finding is not Finding.INTACT:
             _drop_triggers(file, stored[name])
             if finding is not Finding.OUTDATED:
-                _end_capture(file, stored[name])
+                _end_capture(file, stored[name], read_to)
     for name in (name for name in tables if found[name] is not Finding.INTACT):
         outdated = stored[name].layout if found[name] is Finding.OUTDATED else None
         try:
-            _capture(file, introspect.source_table(file, name), lineage, outdated)
+            _capture(file, introspect.source_table(file, name), lineage, outdated, read_to)
         except CaptureRefused as error:
             on_refusal(name, error)
             found[name] = Finding.REFUSED
             if name in stored:
-                _end_capture(file, stored[name])
+                _end_capture(file, stored[name], read_to)
     return found
 
 
@@ -95,7 +101,13 @@ def _findings(file: SourceFile, tables: list[str], renew: Collection[str]) -> di
     }
 
 
-def _capture(file: SourceFile, source: SourceTable, lineage: Lineage, outdated: int | None) -> None:
+def _capture(
+    file: SourceFile,
+    source: SourceTable,
+    lineage: Lineage,
+    outdated: int | None,
+    read_to: int | None,
+) -> None:
     """Capture a table anew, or under its `outdated` layout; leave nothing of it when that fails.
 
     Raises CaptureRefused.
@@ -106,13 +118,28 @@ def _capture(file: SourceFile, source: SourceTable, lineage: Lineage, outdated: 
             _create(file, source, outdated, anew=False)
         else:
             _widen(file, len(source.table.columns))
-            layout = layouts.add(file, source.table, lineage.ancestors(source.table))
+            layout = layouts.add(file, _record(file, source, lineage, read_to))
             _create(file, source, layout, anew=True)
     except CaptureRefused:
         file.query("ROLLBACK TO _cdc_begin")
         raise
     finally:
         file.query("RELEASE _cdc_begin")
+
+
+def _record(
+    file: SourceFile, source: SourceTable, lineage: Lineage, read_to: int | None
+) -> layouts.Record:
+    name = source.name
+    ddl = file.query(
+        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type IN ('table', 'index')"
+        " AND sql IS NOT NULL ORDER BY type <> 'table', rowid",
+        (name,),
+    )
+    has_rows = file.query(f"SELECT EXISTS (SELECT 1 FROM {quote(name)})").get
+    span = layouts.Span(log.end(file).seq, empty=not has_rows, sure_before=read_to)
+    ancestors = lineage.ancestors(source.table)
+    return layouts.Record(source.table, ancestors, span, tuple(text for (text,) in ddl))
 
 
 def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -> None:
@@ -208,7 +235,7 @@ def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapt
     for capture in ended:
         _drop_triggers(file, capture)
         freeze.release(file, capture.name)
-        file.query("DELETE FROM _cdc_capture WHERE layout = ?", (capture.layout,))
+        _forget(file, capture, None)
     return ended
 
 
@@ -233,8 +260,13 @@ def _drop_triggers(file: SourceFile, stored: StoredCapture) -> None:
         file.query(f"DROP TRIGGER IF EXISTS {quote(name)}")
 
 
-def _end_capture(file: SourceFile, stored: StoredCapture) -> None:
+def _end_capture(file: SourceFile, stored: StoredCapture, read_to: int | None) -> None:
     file.query(f"DROP TABLE IF EXISTS {mirror_name(stored.layout)}")
+    _forget(file, stored, read_to)
+
+
+def _forget(file: SourceFile, stored: StoredCapture, read_to: int | None) -> None:
+    layouts.end(file, stored.layout, ended=log.end(file).seq, sure=read_to)
     file.query("DELETE FROM _cdc_capture WHERE layout = ?", (stored.layout,))
 
 

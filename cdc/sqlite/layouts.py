@@ -1,7 +1,7 @@
 """The layouts of a log: what the values of an event were at the time, kept in the file itself."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import orjson
 
@@ -28,10 +28,45 @@ class Ancestor:
         return Ancestor(older.layout, columns)
 
 
-def dump(table: Table, ancestors: tuple[Ancestor, ...] = ()) -> str:
-    """A table's shape and descent as the text that `_cdc_layout.definition` holds."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The stretch of the log in which a capture was in place: behind event `begun`, up to and with
+    event `ended` (None: it goes on, or nobody has said when it ended).
+
+    `sure` is the last event up to which it is known to have missed nothing, `sure_before` the same
+    of the capture that it follows; None where nobody knows. `empty`: the table had no rows when it
+    began.
+    """
+
+    begun: int
+    empty: bool
+    sure_before: int | None = None
+    ended: int | None = None
+    sure: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is kept of a layout. `ddl` made the table and its indexes when the capture began;
+    both it and `span` are missing in logs of the first versions.
+    """
+
+    table: Table
+    ancestors: tuple[Ancestor, ...] = ()
+    span: Span | None = None
+    ddl: tuple[str, ...] = ()
+
+
+def dump(
+    table: Table,
+    ancestors: tuple[Ancestor, ...] = (),
+    span: Span | None = None,
+    ddl: tuple[str, ...] = (),
+) -> str:
+    """What is kept of a layout, as the text that `_cdc_layout.definition` holds."""
     shape = orjson.loads(orjson.dumps(table))
-    return orjson.dumps(shape | {"ancestors": ancestors}).decode()
+    more = {} if span is None else {"span": span, "ddl": ddl}
+    return orjson.dumps(shape | {"ancestors": ancestors} | more).decode()
 
 
 def load(definition: str) -> Table:
@@ -41,22 +76,48 @@ def load(definition: str) -> Table:
     >>> load(dump(table)) == table
     True
     """
-    fields = _fields(definition)
-    columns = tuple(Column(**column) for column in fields.pop("columns"))
-    return Table(columns=columns, key=tuple(fields.pop("key")), **fields)
+    return _table(orjson.loads(definition))
 
 
-def _fields(definition: str) -> dict[str, Any]:
-    return {k: v for k, v in orjson.loads(definition).items() if k != "ancestors"}
+def load_record(definition: str) -> Record:
+    """All that `dump` was given."""
+    kept = orjson.loads(definition)
+    ancestors = tuple(_ancestor(each) for each in kept.get("ancestors", ()))
+    span = Span(**kept["span"]) if "span" in kept else None
+    return Record(_table(kept), ancestors, span, tuple(kept.get("ddl", ())))
 
 
-def add(file: SourceFile, table: Table, ancestors: tuple[Ancestor, ...] = ()) -> int:
+def _table(kept: dict[str, Any]) -> Table:
+    own = {name: kept[name] for name in _OF_TABLE if name in kept}
+    columns = tuple(Column(**column) for column in own.pop("columns"))
+    return Table(columns=columns, key=tuple(own.pop("key")), **own)
+
+
+_OF_TABLE: Final = tuple(field.name for field in fields(Table))
+
+
+def _ancestor(kept: dict[str, Any]) -> Ancestor:
+    return Ancestor(kept["layout"], tuple(kept["columns"]))
+
+
+def add(file: SourceFile, record: Record) -> int:
     """Record a new layout within a write transaction; returns its id, which is never used again."""
+    definition = dump(record.table, record.ancestors, record.span, record.ddl)
     file.query(
         "INSERT INTO _cdc_layout (name, definition) VALUES (?, ?)",
-        (table.name, dump(table, ancestors)),
+        (record.table.name, definition),
     )
     return int(file.query("SELECT max(id) FROM _cdc_layout").get)
+
+
+def end(file: SourceFile, layout: int, *, ended: int, sure: int | None) -> None:
+    """Record, within a write transaction, that a layout's capture has ended, as of `Span`."""
+    definition = file.query("SELECT definition FROM _cdc_layout WHERE id = ?", (layout,)).get
+    kept = orjson.loads(definition)
+    if "span" in kept:
+        kept["span"] |= {"ended": ended, "sure": sure}
+        text = orjson.dumps(kept).decode()
+        file.query("UPDATE _cdc_layout SET definition = ? WHERE id = ?", (text, layout))
 
 
 def read(file: SourceFile) -> dict[int, Table]:
@@ -79,5 +140,4 @@ def read_ancestors(file: SourceFile, layout: int) -> tuple[Ancestor, ...]:
 
 def _parents(file: SourceFile, layout: int) -> tuple[Ancestor, ...]:
     definition = file.query("SELECT definition FROM _cdc_layout WHERE id = ?", (layout,)).get
-    kept = orjson.loads(definition).get("ancestors", ())
-    return tuple(Ancestor(each["layout"], tuple(each["columns"])) for each in kept)
+    return load_record(definition).ancestors

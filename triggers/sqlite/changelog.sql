@@ -5,8 +5,9 @@
 -- target database that the file feeds, and is NULL until it feeds one.
 CREATE TABLE _cdc_log (id TEXT, format INTEGER, created_at REAL, target TEXT);
 
--- What the values of an event are: the table and its columns at the time, as JSON. Append-only:
--- old events refer to old layouts.
+-- What the values of an event are: the table and its columns at the time, as JSON, with the DDL and
+-- the stretch of the log in which they were captured so. None ever goes: old events refer to old
+-- layouts.
 CREATE TABLE _cdc_layout (id INTEGER PRIMARY KEY, name TEXT, definition TEXT);
 
 -- One row per table that is being captured, without a gap since its layout began: the text of each
