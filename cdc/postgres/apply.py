@@ -11,21 +11,19 @@ from dataclasses import replace
 from typing import Final
 
 import psycopg
-from psycopg import RawCursor
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8
 
-from cdc.errors import TargetRefused, UniqueConflict, ValueDoesNotFit
+from cdc.errors import UniqueConflict, ValueDoesNotFit
 from cdc.mapping.table import MappedTable
 from cdc.postgres.changes import Advance, Aside, Changes, Chunk, Prepared, TableChanges
 from cdc.postgres.connection import Connection
-from cdc.postgres.keys import dump_key
+from cdc.postgres.ledger import Ledger, TargetLedger
 from cdc.postgres.preparation import ChunkPacking, Preparation, naming_misfits
 from cdc.postgres.quarantine import Quarantine
 from cdc.postgres.sifting import ROW_ERRORS, Sifting, send
 from cdc.postgres.translate import reason, translated
 from cdc.postgres.wire import Packed
-from cdc.postgres.writer import GO_BY_INDEX, TableWriter
+from cdc.postgres.writer import TableWriter
 from cdc.schema import Key, Row
 
 __all__ = ["BULK_ROWS", "Advance", "Applier", "Changes", "Chunk", "TableChanges"]
@@ -33,30 +31,11 @@ __all__ = ["BULK_ROWS", "Advance", "Applier", "Changes", "Chunk", "TableChanges"
 BULK_ROWS: Final = 1000
 """From so many changes of a table on, COPY is faster than arrays of parameters."""
 
-_BEGIN: Final = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-
-_ENTER: Final = (
-    b"SELECT cdc.enter($1, $2, $3), set_config('synchronous_commit', $4, true), " + GO_BY_INDEX
-)
-_ADVANCE: Final = (
-    b"UPDATE cdc.source SET applied_seq = $2, applied_digest = $3,"
-    b" applied_at = coalesce($4::float8, applied_at), updated_at = clock_timestamp()"
-    b" WHERE name = $1"
-)
-_BOUNDARY: Final = (
-    b"INSERT INTO cdc.boundary (source, seq, at) VALUES ($1, $2, $3::float8)"
-    b" ON CONFLICT (source, seq) DO NOTHING"
-)
-_UNPROVEN: Final = b"INSERT INTO cdc.unproven (source, name, key) VALUES ($1, $2, $3)"
-_PROGRESS: Final = (
-    b"UPDATE cdc.captured_table SET last_key = $3::text, copied_rows = copied_rows + $4,"
-    b" state = $5, updated_at = clock_timestamp() WHERE source = $1 AND name = $2"
-)
-
 
 class Applier:
     """Applies the transactions of one source. Not for two threads at once.
 
+    `ledger` keeps the position; without one it is the target's own, in the schema cdc.
     `synchronous_commit`: whether a COMMIT waits for the disk of the server. Without it a crash of
     the *server* can take back its last half second or so, position and rows alike, and those events
     are applied again: the source must still have them. `bulk_rows` is where COPY begins. Without a
@@ -69,8 +48,9 @@ class Applier:
         synchronous_commit: bool = False,
         bulk_rows: int = BULK_ROWS,
         quarantine: Quarantine | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
-        self._synchronous_commit = "on" if synchronous_commit else "off"
+        self._ledger = ledger or TargetLedger(synchronous_commit=synchronous_commit)
         self._quarantine = quarantine or Quarantine("", takes_all=False)
         self._preparation = Preparation(self._quarantine, bulk_rows)
         self._writer = self._preparation.writer
@@ -128,21 +108,21 @@ class Applier:
         healed, asides = self._fate(ready)
         many = [(table, each) for table, each in ready if isinstance(each.rows, Packed)]
         with conn.pipeline():
-            self._begin(conn, advance)
+            self._ledger.begin(conn, advance)
             for table, each in ready:
                 if not isinstance(each.rows, Packed):
                     send(conn, self._writer(table), each)
             if not (many or chunk or healed or asides):
-                self._finish(conn, advance)
+                self._ledger.finish(conn, advance)
                 return ()
         for table, each in many:
             send(conn, self._writer(table), each)
         if chunk is not None:
             self._write_chunk(conn, chunk, self._packed(chunk.table, chunk.rows))
-            self._record_progress(conn, advance.source, chunk, len(chunk.rows))
+            self._ledger.copied(conn, advance.source, chunk, len(chunk.rows))
         self._quarantine.record(conn, healed, asides)
         with conn.pipeline():
-            self._finish(conn, advance)
+            self._ledger.finish(conn, advance)
         self._quarantine.committed(healed, asides)
         return asides
 
@@ -153,7 +133,7 @@ class Applier:
         ready: Prepared,
         chunk: Chunk | None,
     ) -> Sequence[Aside]:
-        self._begin(conn, advance)
+        self._ledger.begin(conn, advance)
         refused = [
             (table, replace(each, aside=[*each.aside, *self._sifting(conn, table).changes(each)]))
             for table, each in ready
@@ -162,7 +142,7 @@ class Applier:
         if chunk is not None:
             asides += self._write_chunk_carefully(conn, advance, chunk)
         self._quarantine.record(conn, healed, asides)
-        self._finish(conn, advance)
+        self._ledger.finish(conn, advance)
         self._quarantine.committed(healed, asides)
         return asides
 
@@ -182,7 +162,7 @@ class Applier:
                 writer.stage(conn, packed)
                 _delete_unstaged(conn, writer, chunk)
             asides += self._sifting(conn, chunk.table).rows(fit, fit_seqs)
-        self._record_progress(conn, advance.source, chunk, len(rows) - len(asides))
+        self._ledger.copied(conn, advance.source, chunk, len(rows) - len(asides))
         return asides
 
     def _sifting(self, conn: Connection, table: MappedTable) -> Sifting:
@@ -198,29 +178,6 @@ class Applier:
         ]
         return healed, [aside for _, each in ready for aside in each.aside]
 
-    def _begin(self, conn: Connection, advance: Advance) -> None:
-        conn.execute(_BEGIN)
-        RawCursor(conn).execute(
-            _ENTER,
-            (
-                advance.source,
-                Int8(advance.from_seq),
-                Int8(advance.epoch),
-                self._synchronous_commit,
-            ),
-            prepare=True,
-        )
-
-    def _finish(self, conn: Connection, advance: Advance) -> None:
-        position = (advance.source, Int8(advance.to_seq), advance.digest, advance.at)
-        RawCursor(conn).execute(_ADVANCE, position, prepare=True)
-        if advance.boundary:
-            boundary = (advance.source, Int8(advance.to_seq), advance.at)
-            RawCursor(conn).execute(_BOUNDARY, boundary, prepare=True)
-        for name, key in advance.rewritten:
-            RawCursor(conn).execute(_UNPROVEN, (advance.source, name, dump_key(key)), prepare=True)
-        conn.execute(b"COMMIT")
-
     def _write_chunk(self, conn: Connection, chunk: Chunk, rows: Packed) -> None:
         writer = self._writer(chunk.table)
         if not (chunk.fresh and _copy_fresh(conn, writer, rows)):
@@ -234,14 +191,6 @@ class Applier:
         packing = self.begin_packing(table)
         packing.add(list(rows))
         return packing.end()
-
-    def _record_progress(self, conn: Connection, source: str, chunk: Chunk, copied: int) -> None:
-        last_key = None if chunk.last_key is None else dump_key(chunk.last_key)
-        state = "live" if chunk.last else "copying"
-        name = chunk.table.source.name
-        cursor = RawCursor(conn).execute(_PROGRESS, (source, name, last_key, Int8(copied), state))
-        if cursor.rowcount != 1:
-            raise TargetRefused(f"the target has no table for {name!r} of source {source!r}")
 
 
 def _delete_unstaged(conn: Connection, writer: TableWriter, chunk: Chunk) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
+from psycopg import sql
 from psycopg.rows import kwargs_row
 
 from cdc.mapping.table import MappedTable
@@ -23,8 +24,11 @@ from cdc.schema import Key, Value
 SINCE_VERSION: Final = 2
 """The version of the schema cdc that brought the quarantine."""
 
+PLACE: Final = sql.Identifier("cdc", "quarantine")
+
+_DELETE: Final = "DELETE FROM {} WHERE id = ANY (%s)"
 _PUT: Final = (
-    "INSERT INTO cdc.quarantine"
+    "INSERT INTO {}"
     " (id, source, name, key, seq, position, column_name, reason, columns, image)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (id) DO UPDATE SET (key, seq, position, column_name, reason, columns, image,"
@@ -58,16 +62,24 @@ class Quarantine:
     """The quarantined keys of one source, as the only one who writes them knows them.
 
     `takes_all` is on_error = "quarantine": without it only misfits of columns that say so
-    themselves are taken. While it is empty no batch is slowed by it.
+    themselves are taken. `place` is the table that it is kept in. While it is empty no batch is
+    slowed by it.
 
     `suspects` is for whoever prepares batches, which may be a thread ahead: it holds every key that
     may be in the quarantine by the time that the batch is applied.
     """
 
     def __init__(
-        self, source: str, entries: Iterable[tuple[str, Key]] = (), *, takes_all: bool
+        self,
+        source: str,
+        entries: Iterable[tuple[str, Key]] = (),
+        *,
+        takes_all: bool,
+        place: sql.Identifier = PLACE,
     ) -> None:
         self.source = source
+        self._delete = sql.SQL(_DELETE).format(place).as_bytes(None)
+        self._put = sql.SQL(_PUT).format(place).as_bytes(None)
         self._takes_all = takes_all
         self._held: dict[str, set[Key]] = {}
         for name, key in entries:
@@ -122,9 +134,9 @@ class Quarantine:
         """Write what comes and goes, within the caller's transaction."""
         if healed:
             ids = [entry_id(self.source, name, key) for name, key in healed]
-            conn.execute("DELETE FROM cdc.quarantine WHERE id = ANY (%s)", (ids,))
+            conn.execute(self._delete, (ids,))
         if asides:
-            conn.cursor().executemany(_PUT, [self._row(aside) for aside in asides])
+            conn.cursor().executemany(self._put, [self._row(aside) for aside in asides])
 
     def committed(self, healed: Sequence[tuple[str, Key]], asides: Sequence[Aside]) -> None:
         """The transaction that `record` was part of is committed."""
@@ -169,10 +181,13 @@ def _whole(value: Value) -> Value:
     return value
 
 
-def read_keys(conn: Connection, source: str) -> list[tuple[str, Key]]:
+def read_keys(
+    conn: Connection, source: str, place: sql.Identifier = PLACE
+) -> list[tuple[str, Key]]:
     """The quarantined keys of a source, each with its table; dropped ones are among them."""
+    query = sql.SQL("SELECT name, key FROM {} WHERE source = %s").format(place)
     with translated(f"read the quarantine of {source!r}"):
-        rows = conn.execute("SELECT name, key FROM cdc.quarantine WHERE source = %s", (source,))
+        rows = conn.execute(query.as_bytes(conn), (source,))
         return [(name, load_key(key)) for name, key in rows]
 
 
