@@ -51,11 +51,12 @@ class RowWriter:
         return [tuple(row) for row in self._file.query(f"SELECT {columns} FROM {self._name}")]
 
     def rowid(self, key: Key) -> int | None:
-        """The rowid of a row, where it has one that is none of its columns."""
+        """The rowid of a key's row, where there is one and it is none of the columns."""
         if self._source.rowid is None or self._table.integer_key:
             return None
         query = f"SELECT {self._source.rowid} FROM {self._name} AS {ROW} WHERE {self._has(key)}"
-        return int(self._file.query(query, key).get)
+        found = self._file.query(query, key).get
+        return None if found is None else int(found)
 
     def delete(self, key: Key) -> None:
         """Delete the row of a key."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import apsw
 import pytest
 
+from cdc.sqlite import replica
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.lock import holder
 from tests.support.waiting import wait_until
@@ -23,6 +24,9 @@ TRADE_MANAGER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.003, "--
 READER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.002, "--read")
 
 COMMITS = 400
+
+ROUNDS = 3
+"""On a machine with other work a writer meets a lock now and then, whoever stood in its way."""
 
 
 def commit(site, writer_seed, while_running=lambda: True):
@@ -108,6 +112,43 @@ def test_no_transaction_of_ours_outlasts_the_lock_bound(site, monkeypatch, bound
         # Other processes of a busy machine take their time too, but not most of the time.
         by_clock = sorted(clock for clock, _ in durations)
         assert by_clock[len(by_clock) * 9 // 10] < bound * 2
+
+
+def test_impatient_writer_meets_no_more_locks_beside_a_copy_of_its_file(site):
+    """Copies of the live file, one after another, cost it nothing either."""
+    site.sqlite(LARGE)
+    site.configure()
+    copies = []
+
+    def copy():
+        copies.append(site.folder / f"copy-{len(copies)}.db")
+        with SourceFile(site.file()) as file:
+            assert replica.make(file, copies[-1], lock_bound_seconds=0.05, log_from=None)
+        return len(copies) % 3 == 0
+
+    site.storm(*TRADE_MANAGER, "--commits", 1).stop()  # makes its tables
+    assert site.cdc("install").code == 0
+    for _ in range(ROUNDS):
+        without = commit(site, "without")
+        if commit(site, "beside", while_running=copy) <= without:
+            return
+    raise AssertionError("each time the copies cost the writer a lock")
+
+
+def test_copy_of_a_file_never_outlasts_the_lock_bound(site, monkeypatch):
+    """However large a table is, captured or not."""
+    site.sqlite(LARGE)
+    site.configure()
+    assert site.cdc("install").code == 0
+    site.sqlite("CREATE TABLE more AS SELECT * FROM prices")
+    watch = Stopwatch().attach(monkeypatch)
+    with SourceFile(site.file()) as file:
+        assert replica.make(file, site.folder / "copy.db", lock_bound_seconds=0.05, log_from=None)
+    monkeypatch.undo()
+    assert len(watch.reads) > 10
+    assert max(processor for _, processor in watch.reads) < 0.1
+    by_clock = sorted(clock for clock, _ in watch.reads)
+    assert by_clock[len(by_clock) // 2] < 0.1
 
 
 SHAPES = {
