@@ -101,7 +101,10 @@ class SourceAtRest:
 
         `seconds` bounds one read of the file. Raises CdcError, as a proof does.
         """
-        tables = [(self._pairs[layout].captured, table) for layout, table in self._tables.items()]
+        tables = [
+            (pair.captured, ProvenTable(self._name, pair.mapped, written=True))
+            for pair in self._pairs.values()
+        ]
         found = suspects(
             self._file, tables, self._target, since=self._since, seconds=seconds, wait=wait
         )

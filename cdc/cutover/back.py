@@ -17,8 +17,8 @@ from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
 from cdc.cutover.phases import BACK, Aborted, Clock, Report
 from cdc.cutover.recovery import InDoubt, Settled
+from cdc.cutover.turning import turned
 from cdc.errors import CdcError, TargetError, TargetUnavailable
-from cdc.pipeline.lag import measure
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
 from cdc.postgres import queue, reverse, sequences, switches
@@ -30,9 +30,6 @@ from cdc.proof.sources import prove
 from cdc.sqlite.connection import SourceFile
 
 POLL_SECONDS: Final = 0.02
-
-TURN_SECONDS: Final = 10.0
-"""For the daemon to notice that PostgreSQL is master."""
 
 MOST_NAMED: Final = 3
 """Rows that SQLite could not hold, in a message."""
@@ -62,7 +59,7 @@ class Rollback:
         self._tell = tell
         self._at = at
         self.report = Report(uuid4().hex)
-        self._clock = Clock(self.report, dict(BACK), tell)
+        self._clock = Clock(self.report, target, dict(BACK), tell)
         self._begun = False
         self._stopped = False
         self._closed_at: float | None = None
@@ -120,19 +117,13 @@ class Rollback:
         return gate.epoch
 
     def _check_daemon(self) -> None:
-        """Where a run before this one was undone just now, the daemon turns round in a moment."""
-        end = time.monotonic() + TURN_SECONDS
-        while True:
-            lags = measure(self._config, self._target)
-            still = [e.name for e in lags if e.holder is None or e.state != SourceState.RETURNING]
-            if not still:
-                return
-            if time.monotonic() > end:
-                raise Aborted(
-                    f"nobody brings PostgreSQL's writes back for {', '.join(still)}",
-                    hint="Start cdc run, and wait until cdc status says returning.",
-                )
-            time.sleep(POLL_SECONDS)
+        lags = turned(self._config, self._target, SourceState.RETURNING)
+        still = [e.name for e in lags if e.holder is None or e.state != SourceState.RETURNING]
+        if still:
+            raise Aborted(
+                f"nobody brings PostgreSQL's writes back for {', '.join(still)}",
+                hint="Start cdc run, and wait until cdc status says returning.",
+            )
 
     def _check_rows(self, rows: list[reverse.QuarantinedRow]) -> None:
         if rows:

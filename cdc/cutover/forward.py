@@ -13,7 +13,9 @@ from cdc.cutover.gates import Gate
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
 from cdc.cutover.recovery import InDoubt, Settled
+from cdc.cutover.turning import turned
 from cdc.errors import CdcError, SourceError, TargetError, TargetUnavailable
+from cdc.pipeline.progress import SourceState
 from cdc.postgres import switches
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
@@ -50,7 +52,7 @@ class Cutover:
         self.report = Report(uuid4().hex)
         self.gates: list[Gate] = []
         budgets = FAST if config.cutover.path == "fast" else STANDARD
-        self._clock = Clock(self.report, dict(budgets), tell)
+        self._clock = Clock(self.report, target, dict(budgets), tell)
         self._epoch: int | None = None
         self._stopped = False
         self._first_held = 0.0
@@ -93,6 +95,8 @@ class Cutover:
 
     def _check_gates(self) -> None:
         with self._clock.phase("preflight", "looking at the gates"):
+            # Where a run before this one was undone just now, the daemon turns round in a moment.
+            turned(self._config, self._target, SourceState.TAILING)
             self.gates = gates.look(self._config, self._target)
         failed = [gate.name for gate in self.gates if not gate.passed]
         if failed:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from cdc.cutover.hooks import HookRun
 from cdc.errors import CdcError
+from cdc.postgres.connection import Target
 
 Outcome = Literal["switched", "rolled_back", "aborted", "in_doubt"]
 
@@ -84,24 +85,35 @@ class Report:
 
 
 class Clock:
-    """Measures the phases of a run. `tell` hears of each as it begins."""
+    """Measures the phases of a run, and lets none wait for PostgreSQL beyond its budget. `tell`
+    hears of each as it begins.
+    """
 
     def __init__(
-        self, report: Report, budgets: dict[str, float], tell: Callable[[str], object]
+        self,
+        report: Report,
+        target: Target,
+        budgets: dict[str, float],
+        tell: Callable[[str], object],
     ) -> None:
         self._report = report
+        self._target = target
         self._budgets = budgets
         self._tell = tell
 
     @contextmanager
     def phase(self, name: str, words: str) -> Iterator[Phase]:
-        """Time what happens inside; it adds to what the phase has taken before."""
+        """Time what happens inside; it adds to what the phase has taken before.
+
+        A wait for PostgreSQL that exceeds the budget ends in TargetUnavailable.
+        """
         self._tell(words)
         entry = self._entry(name)
         entry.entered += 1
         before, started = entry.seconds, time.monotonic()
         try:
-            yield entry
+            with self._target.within(max(0.0, entry.budget_seconds - before)):
+                yield entry
         finally:
             entry.seconds = before + time.monotonic() - started
 

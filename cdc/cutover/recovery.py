@@ -44,7 +44,7 @@ def settle(config: Config, target: Target, journal: LocalJournal) -> Settled | N
     """
     intent = journal.read()
     try:
-        with target.lease() as conn:
+        with target.within(PATIENCE_SECONDS), target.lease() as conn:
             known = state.identity(conn)
             if known is None or known.version < switches.SINCE_VERSION:
                 return None
@@ -71,7 +71,7 @@ def decide(target: Target, journal: LocalJournal, run: str, reason: str) -> Stat
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            with target.lease() as conn:
+            with target.within(PATIENCE_SECONDS), target.lease() as conn:
                 return switches.decide(conn, run, reason)
         except TargetUnavailable as error:
             if time.monotonic() > end:

@@ -24,6 +24,7 @@ MINIMUM_VERSION: Final = 15
 MAX_CONNECTIONS: Final = 5
 CONNECT_TIMEOUT_SECONDS: Final = 5
 LEASE_TIMEOUT_SECONDS: Final = 60.0
+BREAK_AGAIN_SECONDS: Final = 1.0
 LOCK_TIMEOUT_SECONDS: Final = 30
 """How long a statement waits for somebody else's lock before it counts as unavailable."""
 
@@ -133,6 +134,22 @@ class Target:
         with self._beside, self.lease() as conn:
             yield conn
 
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let nobody wait any longer than that, in any thread, for an answer in this block.
+
+        When the time is up, what is leased is broken: whoever waits gets TargetUnavailable. It is
+        for a server that hangs with its connections open, which no timeout of TCP notices.
+        """
+        over = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(over, seconds), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
+
     def close(self) -> None:
         """Close what is idle now, and what is leased when it comes back. May be repeated."""
         with self._lock:
@@ -147,9 +164,7 @@ class Target:
         For the end of a process beside a server that hangs; from any thread. May be repeated.
         """
         self.close()
-        with self._lock:
-            for conn in self._leased:
-                _break(conn)
+        self._break_leased()
 
     def __enter__(self) -> Self:
         return self
@@ -161,6 +176,16 @@ class Target:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _watch(self, over: threading.Event, seconds: float) -> None:
+        while not over.wait(seconds):
+            self._break_leased()
+            seconds = BREAK_AGAIN_SECONDS
+
+    def _break_leased(self) -> None:
+        with self._lock:
+            for conn in self._leased:
+                _break(conn)
 
     def _take_idle(self) -> Connection | None:
         while True:

@@ -1,11 +1,9 @@
 """One table on both sides, as the parts of its proof share it."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from cdc.postgres.connection import Connection, Target
+from cdc.postgres.connection import Target
 from cdc.proof.following import Following, Form
-from cdc.proof.snapshot import Snapshot, snapshot
 from cdc.proof.source import ProvenSource
 from cdc.proof.target import ProvenTable
 from cdc.schema import Key, Row
@@ -15,17 +13,12 @@ from cdc.sqlite.lookup import row_of
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """A captured table of an open file, and its target; `while_open` where PostgreSQL is master."""
+    """A captured table of an open file, and its target."""
 
     file: ProvenSource
     captured: Captured
     table: ProvenTable
     target: Target
-    while_open: bool = False
-
-    def snapshot(self, conn: Connection) -> AbstractContextManager[Snapshot]:
-        """A snapshot of the target, open for the length of a block."""
-        return snapshot(conn, self.table, while_open=self.while_open)
 
     @property
     def following(self) -> Following:

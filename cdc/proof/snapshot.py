@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from cdc.errors import TargetRefused
+from cdc.errors import GateMoved, TargetRefused
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import load_key
 from cdc.postgres.translate import translated
@@ -38,10 +38,10 @@ class Standing:
 class Snapshot:
     """One snapshot of a table, for as long as it is open, and what the target says of it."""
 
-    def __init__(self, conn: Connection, table: ProvenTable, *, while_open: bool) -> None:
+    def __init__(self, conn: Connection, table: ProvenTable) -> None:
         self._conn = conn
         self.table = table
-        self.standing = _standing(conn, table, while_open=while_open)
+        self.standing = _standing(conn, table)
 
     @property
     def position(self) -> int:
@@ -100,21 +100,16 @@ class Snapshot:
 
 
 @contextmanager
-def snapshot(
-    conn: Connection, table: ProvenTable, *, while_open: bool = False
-) -> Iterator[Snapshot]:
-    """A snapshot of a table, open for the length of the block.
-
-    Raises TargetRefused where PostgreSQL is master, unless the reader can do with that.
-    """
+def snapshot(conn: Connection, table: ProvenTable) -> Iterator[Snapshot]:
+    """A snapshot of a table, open for the length of the block."""
     with translated(f"read {table.mapped.schema}.{table.mapped.name}"), conn.transaction():
         # A table that is emptied between a snapshot and the first look at it would read as empty.
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.table))
-        yield Snapshot(conn, table, while_open=while_open)
+        yield Snapshot(conn, table)
 
 
-def _standing(conn: Connection, table: ProvenTable, *, while_open: bool) -> Standing:
+def _standing(conn: Connection, table: ProvenTable) -> Standing:
     name = table.mapped.source.name
     found = conn.execute(
         load_sql("postgres/proof_standing.sql").encode(), (table.source, name)
@@ -122,10 +117,12 @@ def _standing(conn: Connection, table: ProvenTable, *, while_open: bool) -> Stan
     if found is None:
         raise TargetRefused(f"table {name} of {table.source} is not in the target any more")
     position, log_id, copy, copied_at, epoch, guarded, gate_open, aside, last_aside = found
-    if gate_open and not while_open:
-        raise TargetRefused(
-            "the gate is open: PostgreSQL takes the writes now",
-            hint="cdc verify compares in the direction in which changes flow.",
+    if gate_open is not table.written:
+        raise GateMoved(
+            "the gate was opened: PostgreSQL takes the writes now"
+            if gate_open
+            else "the gate was closed: PostgreSQL takes no writes any more",
+            hint="Begin anew: a proof goes in the direction in which changes flow.",
         )
     return Standing(
         position, log_id, copy, copied_at, epoch, guarded, quarantine=(aside, last_aside)

@@ -15,6 +15,7 @@ from cdc.proof.gaps import WHOLE
 from cdc.proof.outcome import TableOutcome
 from cdc.proof.rows import RowComparison
 from cdc.proof.sides import Sides
+from cdc.proof.snapshot import snapshot
 from cdc.proof.source import STOPPED, ProofStopped, ProvenSource
 from cdc.proof.table import TableProof
 from cdc.proof.target import ProvenTable, TargetRow
@@ -54,14 +55,15 @@ def suspects(
 ) -> dict[int, set[Key]] | None:
     """The keys that may differ, by the layout of their table; None where they are too many.
 
-    `since` was the log's end before this; `seconds` bounds one read of the file. Raises CdcError:
-    LogGone and TooFarBehind, where far too much is written meanwhile, and what a proof raises.
+    `tables` are said to be written to. `since` was the log's end before this; `seconds` bounds one
+    read of the file. Raises CdcError: LogGone and TooFarBehind, where far too much is written
+    meanwhile, and what a proof raises.
     """
     with file.reading():
         schema = file.schema_version
     following = Following(file, {c.layout: table for c, table in tables}, since, seconds)
     source = ProvenSource(file, schema, seconds, following, wait)
-    every = [Sides(source, captured, table, target, True) for captured, table in tables]
+    every = [Sides(source, captured, table, target) for captured, table in tables]
     outcomes = [_compare(sides) for sides in every]
     found = {sides.layout: set(following.owed(sides.layout).values()) for sides in every}
     if any(outcome.differences for outcome in outcomes) or _count(found) > MOST_SUSPECTS:
@@ -90,7 +92,7 @@ def _compare(sides: Sides) -> TableOutcome:
 def _look_again(sides: Sides, keys: set[Key]) -> set[Key]:
     if not keys:
         return keys
-    with sides.target.lease() as conn, sides.snapshot(conn) as seen:
+    with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
         theirs = seen.rows_of(list(keys))
     with sides.file.file.reading():
         return {

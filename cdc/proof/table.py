@@ -22,7 +22,7 @@ from cdc.proof.kept import KeptRange
 from cdc.proof.outcome import TableOutcome
 from cdc.proof.rows import RangeDigest, RowComparison, SourceRange
 from cdc.proof.sides import Sides
-from cdc.proof.snapshot import Snapshot
+from cdc.proof.snapshot import Snapshot, snapshot
 from cdc.proof.target import Bound, TargetRange
 from cdc.schema import Row
 from cdc.sqlite.walk import TableWalk
@@ -64,7 +64,6 @@ class TableProof:
         keep: Callable[[KeptRange], None],
         flush: Callable[[], None],
     ) -> None:
-        self._sides = sides
         self._file = sides.file
         self._table = table = sides.table
         self._target = sides.target
@@ -127,7 +126,7 @@ class TableProof:
         """The next range in PostgreSQL, digested in a snapshot that stays open."""
         with ExitStack() as stack:
             conn = stack.enter_context(self._target.lease())
-            seen = stack.enter_context(self._sides.snapshot(conn))
+            seen = stack.enter_context(snapshot(conn, self._table))
             self._check(seen)
             found = seen.digest(gap.after, gap.end, self._limit)
             return _Opened(seen, gap, found, stack.pop_all())

@@ -48,10 +48,14 @@ TargetRow = tuple[Canonical, ...]
 
 
 class ProvenTable:
-    """A target table as the proof reads it. `columns` are those of `mapped`, in its order."""
+    """A target table as the proof reads it. `columns` are those of `mapped`, in its order.
 
-    def __init__(self, source: str, mapped: MappedTable) -> None:
+    `written` says that others write to it, and what they write is brought back to SQLite.
+    """
+
+    def __init__(self, source: str, mapped: MappedTable, *, written: bool = False) -> None:
         self.source = source
+        self.written = written
         self.mapped = mapped
         self.columns = [ProvenColumn(column) for column in mapped.columns]
         self.key_at = mapped.key_at

@@ -18,7 +18,7 @@ from cdc.proof.outcome import Difference, TableOutcome, What
 from cdc.proof.packing import settled
 from cdc.proof.rows import RowComparison, SourceRange
 from cdc.proof.sides import Sides
-from cdc.proof.snapshot import Snapshot
+from cdc.proof.snapshot import Snapshot, snapshot
 from cdc.proof.target import ProvenTable, TargetRow
 from cdc.schema import Key, Row
 from cdc.sqlite.walk import TableWalk
@@ -76,7 +76,7 @@ def compare_whole(sides: Sides, rows: RowComparison, outcome: TableOutcome) -> N
     file = sides.file
     walk = TableWalk(file.file, sides.captured.source)
     with closing(Scratch()) as scratch:
-        with sides.target.lease() as conn, sides.snapshot(conn) as seen:
+        with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             rows.look(seen)
             scratch.fill(sides.table, seen)
         outcome.target_rows = scratch.rows

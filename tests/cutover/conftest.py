@@ -28,9 +28,12 @@ def captured(path: Path, schema: str) -> Path:
     return path
 
 
-def run(site, kind, **watching) -> Report:
+def run(site, kind, *, dsn: str = "", **watching) -> Report:
     """A Cutover or a Rollback, without the cost of a process of its own."""
-    with Target(site.dsn) as target, local_journal(site.config) as journal:
+    with (
+        Target(dsn or site.dsn, connect_timeout_seconds=2) as target,
+        local_journal(site.config) as journal,
+    ):
         return kind(site.config, target, journal, **watching).run()
 
 
