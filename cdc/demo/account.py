@@ -102,7 +102,8 @@ def _to_json(value: object) -> object:
 def _to_column(name: str, value: object) -> object:
     if name in _TIME_FIELDS and isinstance(value, datetime):
         return clock.microsecond(value)
-    return value
+    # As SQLite would store it; PostgreSQL would not take a boolean for a number.
+    return int(value) if isinstance(value, bool) else value
 
 
 def new_fill(rng: Random, moment: datetime, price: float) -> Row:

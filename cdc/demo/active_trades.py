@@ -1,10 +1,10 @@
 """The open trades with their valuation, in the statements that the supervisor runs."""
 
-import sqlite3
 from datetime import datetime
 from typing import Any, Final
 
-from cdc.demo import clock, ddl, market
+from cdc.demo import clock, inserts, market
+from cdc.demo.session import Session
 
 _COPIED: Final = (
     "ticket_id",
@@ -26,7 +26,7 @@ _COPIED: Final = (
 )
 """The columns that an active trade takes over from its trade, under the same names."""
 
-_INSERT: Final = ddl.insert("active_trades", ("trade_id", *_COPIED))
+_INSERT: Final = inserts.sqlite("active_trades", ("trade_id", *_COPIED))
 _VALUE: Final = """
     UPDATE active_trades
     SET current_symbol_price = ?, current_probability = ?, buffer_from_entry = ?,
@@ -46,32 +46,33 @@ ACTIVE: Final = """
 """
 
 
-def rename_old_column(connection: sqlite3.Connection) -> None:
+def rename_old_column(session: Session) -> None:
     """Bring a file of an older release up to date, as the supervisor does when it starts."""
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(active_trades)")}
+    columns = {row[1] for row in session.execute("PRAGMA table_info(active_trades)")}
     if "current_price" in columns:
-        connection.execute(_RENAME)
+        session.execute(_RENAME)
 
 
-def follow(connection: sqlite3.Connection, open_trade: tuple[Any, ...]) -> None:
+def follow(session: Session, open_trade: tuple[Any, ...]) -> None:
     """Begin to value a trade; `open_trade` is a row of OPEN_TRADES."""
-    connection.execute(_INSERT, open_trade)
+    session.execute(_INSERT, open_trade)
 
 
-def forget(connection: sqlite3.Connection, trade_id: int) -> None:
+def forget(session: Session, trade_id: int) -> None:
     """The trade is no longer open."""
-    connection.execute(_DELETE, (trade_id,))
+    session.execute(_DELETE, (trade_id,))
 
 
-def value(
-    connection: sqlite3.Connection, active: tuple[Any, ...], price: float, now: datetime
-) -> None:
-    """Write what a trade is worth with Bitcoin at `price` dollars; `active` is a row of ACTIVE."""
+def value(session: Session, active: tuple[Any, ...], price: float, now: datetime) -> str:
+    """Write what a trade is worth with Bitcoin at `price` dollars; its profit or loss, as written.
+
+    `active` is a row of ACTIVE.
+    """
     trade_id, strike, side, buy_price, position, prob, date, time = active
     dollars = market.strike_dollars(strike)
     chance = market.probability(price, dollars, side)
-    pnl = (chance - buy_price) * position
-    connection.execute(
+    pnl = f"{(chance - buy_price) * position:.2f}"
+    session.execute(
         _VALUE,
         (
             price,
@@ -79,12 +80,13 @@ def value(
             round(price - dollars if side == "Y" else dollars - price, 2),
             _age_seconds(f"{date}T{time}", now),
             round(chance, 2),
-            f"{pnl:.2f}",
+            pnl,
             f"{100 * (chance - prob):+.0f}",
             clock.utc_second(now),
             trade_id,
         ),
     )
+    return pnl
 
 
 def _age_seconds(entered: str, now: datetime) -> int:

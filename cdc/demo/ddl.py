@@ -12,14 +12,3 @@ def load(name: str) -> str:
     'ALTER TABLE trades ADD COLUMN ticket_id TEXT'
     """
     return (files("cdc.demo") / f"{name}.sql").read_text(encoding="utf-8").strip()
-
-
-def insert(table: str, columns: tuple[str, ...], *, conflict: str = "") -> str:
-    """An INSERT with a placeholder a column; `conflict` is such as "OR IGNORE".
-
-    >>> insert("price_log", ("timestamp", "price"), conflict="OR REPLACE")
-    'INSERT OR REPLACE INTO price_log (timestamp, price) VALUES (?, ?)'
-    """
-    verb = f"INSERT {conflict}".strip()
-    places = ", ".join("?" * len(columns))
-    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({places})"

@@ -30,13 +30,22 @@ class ServiceFailed(CdcError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """What one service did while it ran: see `cdc.demo.services.desk.Desk` for the counts."""
+    """What one service did while it ran: see `cdc.demo.services.desk.Tally` for the counts.
+
+    At each beginning and at its end it looked for what it had written: `checked` counts the rows
+    that it looked for, `lost` those that were not as it had left them, `doubled` those that were
+    there twice.
+    """
 
     service: str
     writes: int
+    on_postgresql: int
     locked: int
     slowest_ms: float
     refused: int
+    checked: int
+    lost: int
+    doubled: int
 
 
 def make_history(directory: Path, *, seed: int | None = None) -> None:

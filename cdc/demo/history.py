@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from cdc.demo import account, active_trades, clock, ddl, files, market, trades
+from cdc.demo import account, active_trades, clock, ddl, files, inserts, market, trades
+from cdc.demo.inserts import Conflict
 
 DEFAULT_SEED: Final = 20_250_731
 
@@ -126,7 +127,7 @@ def _place(page: _Page, moment: datetime, *, with_ticket: bool, **known: object)
     if not with_ticket:
         del order["ticket_id"]
     trades.place(page.connection, order)
-    (row,) = page.connection.execute(trades.BY_STATUS, ("pending",))
+    (row,) = page.connection.execute(trades.BEFORE_TICKETS, ("pending",))
     return trades.Trade.from_row(row)
 
 
@@ -160,7 +161,7 @@ def _write_positions(page: _Page) -> None:
         contract = market.choose_contract(page.rng, page.moments(1)[0], page.price())
         tickers.add(contract.ticker)
     page.connection.executemany(
-        ddl.insert("positions", account.POSITION_COLUMNS),
+        inserts.sqlite("positions", account.POSITION_COLUMNS),
         [account.new_position(page.rng, page.now, ticker) for ticker in sorted(tickers)],
     )
     page.connection.execute(ddl.load("positions_ticker"))
@@ -177,7 +178,7 @@ def _reports(
     def write(page: _Page) -> None:
         page.connection.execute(ddl.load(table))
         page.connection.executemany(
-            ddl.insert(table, columns),
+            inserts.sqlite(table, columns),
             [new(page.rng, moment, page.price()) for moment in page.moments(count)],
         )
 
@@ -188,7 +189,7 @@ def _write_prices(page: _Page) -> None:
     page.connection.execute(ddl.load("price_log"))
     # Where clocks are put back an hour's texts come twice, and the later price stays.
     page.connection.executemany(
-        ddl.insert("price_log", ("timestamp", "price"), conflict="OR REPLACE"), _prices(page)
+        inserts.sqlite("price_log", ("timestamp", "price"), Conflict.REPLACE), _prices(page)
     )
 
 

@@ -5,14 +5,14 @@ pending ──> open ──> closing ──> closed
    └──> error ──> deleted
 """
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from typing import Any, Final, Self
 
-from cdc.demo import clock, ddl, market
+from cdc.demo import clock, inserts, market
+from cdc.demo.session import Session
 
 Order = dict[str, object]
 """The columns of a new trade, by name."""
@@ -27,22 +27,25 @@ _CLOSE: Final = """
 """
 _EXPIRE: Final = """
     UPDATE trades
-    SET status = 'expired', close_method = 'expired', closed_at = :at, symbol_close = :price,
-        sell_price = CASE side WHEN :winner THEN 1.0 ELSE 0.0 END,
-        win_loss = CASE side WHEN :winner THEN 'W' ELSE 'L' END,
-        pnl = round(position * (CASE side WHEN :winner THEN 1.0 ELSE 0.0 END - buy_price), 2)
-    WHERE ticker = :ticker AND status = 'open'
+    SET status = 'expired', close_method = 'expired', closed_at = ?, symbol_close = ?,
+        sell_price = CASE side WHEN ? THEN 1.0 ELSE 0.0 END,
+        win_loss = CASE side WHEN ? THEN 'W' ELSE 'L' END,
+        pnl = round(position * (CASE side WHEN ? THEN 1.0 ELSE 0.0 END - buy_price), 2)
+    WHERE ticker = ? AND status = 'open'
 """
 _PURGE: Final = "DELETE FROM trades WHERE status = 'error'"
 
 BY_STATUS: Final = """
-    SELECT id, ticker, strike, side, buy_price, position FROM trades WHERE status = ? ORDER BY id
+    SELECT id, ticker, strike, side, buy_price, position, ticket_id
+    FROM trades WHERE status = ? ORDER BY id
 """
+BEFORE_TICKETS: Final = BY_STATUS.replace(", ticket_id", "")
+"""The same while the table had no such column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """What the trade manager reads of a trade: a row of BY_STATUS."""
+    """What the trade manager reads of a trade: a row of BY_STATUS, or of BEFORE_TICKETS."""
 
     id: int
     ticker: str
@@ -50,6 +53,7 @@ class Trade:
     side: str
     buy_price: float
     position: int
+    ticket: str | None = None
 
     @classmethod
     def from_row(cls, row: tuple[Any, ...]) -> Self:
@@ -94,47 +98,41 @@ def _momentum(rng: Random) -> float | str:
     return str(rng.randint(-3, 3)) if rng.random() < 0.4 else round(rng.gauss(0.0, 4.0), 2)
 
 
-def place(connection: sqlite3.Connection, order: Mapping[str, object]) -> int:
-    """Insert a pending trade; its id."""
-    cursor = connection.execute(ddl.insert("trades", tuple(order)), tuple(order.values()))
-    if cursor.lastrowid is None:
-        raise AssertionError("an INSERT always sets lastrowid")
-    return cursor.lastrowid
+def place(session: Session, order: Mapping[str, object]) -> None:
+    """Insert a pending trade."""
+    session.execute(inserts.sqlite("trades", tuple(order)), tuple(order.values()))
 
 
-def confirm(connection: sqlite3.Connection, trade: Trade) -> None:
+def confirm(session: Session, trade: Trade) -> None:
     """The exchange executed the order: pending -> open, with the fee."""
     fee = market.fees(trade.buy_price, trade.position)
-    connection.execute(_CONFIRM, (trade.buy_price, fee, trade.id))
+    session.execute(_CONFIRM, (trade.buy_price, fee, trade.id))
 
 
-def fail(connection: sqlite3.Connection, trade: Trade) -> None:
+def fail(session: Session, trade: Trade) -> None:
     """The exchange refused the order: pending -> error."""
-    connection.execute(_FAIL, (trade.id,))
+    session.execute(_FAIL, (trade.id,))
 
 
-def begin_close(connection: sqlite3.Connection, trade: Trade, method: str) -> None:
+def begin_close(session: Session, trade: Trade, method: str) -> None:
     """A closing order is on its way: open -> closing."""
-    connection.execute(_BEGIN_CLOSE, (method, trade.id))
+    session.execute(_BEGIN_CLOSE, (method, trade.id))
 
 
-def close(connection: sqlite3.Connection, trade: Trade, moment: datetime, price: float) -> None:
+def close(session: Session, trade: Trade, moment: datetime, price: float) -> None:
     """The closing order was executed: closing -> closed, with the result."""
     sold = round(market.probability(price, market.strike_dollars(trade.strike), trade.side), 2)
     pnl = round((sold - trade.buy_price) * trade.position, 2)
     outcome = "W" if pnl > 0 else "L"
-    connection.execute(_CLOSE, (clock.second(moment), sold, pnl, price, outcome, trade.id))
+    session.execute(_CLOSE, (clock.second(moment), sold, pnl, price, outcome, trade.id))
 
 
-def expire(connection: sqlite3.Connection, trade: Trade, moment: datetime, price: float) -> None:
+def expire(session: Session, trade: Trade, moment: datetime, price: float) -> None:
     """The trade's contract has ended: every open trade of its ticker -> expired."""
     winner = "Y" if price >= market.strike_dollars(trade.strike) else "N"
-    connection.execute(
-        _EXPIRE,
-        {"at": clock.second(moment), "price": price, "winner": winner, "ticker": trade.ticker},
-    )
+    session.execute(_EXPIRE, (clock.second(moment), price, winner, winner, winner, trade.ticker))
 
 
-def purge(connection: sqlite3.Connection) -> None:
+def purge(session: Session) -> None:
     """Delete the trades whose orders were refused."""
-    connection.execute(_PURGE)
+    session.execute(_PURGE)

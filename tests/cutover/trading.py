@@ -17,9 +17,11 @@ from pathlib import Path
 
 import psycopg
 
-from cdc.demo import ddl
+from cdc.demo import inserts
 from cdc.demo.account import FILL_COLUMNS, POSITION_COLUMNS, SETTLEMENT_COLUMNS
-from cdc.demo.services.desk import DEFAULT_TIMEOUT_SECONDS, Desk
+from cdc.demo.inserts import Conflict
+from cdc.demo.services.desk import Tally
+from cdc.demo.services.sqlite_desk import DEFAULT_TIMEOUT_SECONDS, SqliteDesk
 
 PAUSE_SECONDS = 0.03
 TICKERS = 5
@@ -59,7 +61,7 @@ def trade_manager(n: int) -> tuple[str, str, list[Statement]]:
                    "ticket_id")  # fmt: skip
         row = ("2025-08-01", "12:00:00", "$117,750", "Y", (2 * 0.61 + 0.62) / 3, 1, "pending", "0",
                f"t{n}")  # fmt: skip
-        return "place", "trades.db", [statement(ddl.insert("trades", columns), row)]
+        return "place", "trades.db", [statement(inserts.sqlite("trades", columns), row)]
     confirm = "UPDATE trades SET status = 'open', fees = ? WHERE ticket_id = ?"
     return "confirm", "trades.db", [statement(confirm, (n / 7, f"t{n - 1}"))]
 
@@ -73,7 +75,7 @@ def active_trade_supervisor(n: int) -> tuple[str, str, list[Statement]]:
     columns = ("trade_id", "ticket_id", "date", "time", "strike", "side", "buy_price", "position",
                "time_since_entry")  # fmt: skip
     row = (n, f"a{n}", "2025-08-01", "12:00:00", "$117,750", "N", n / 11, 2, 0)
-    enter = statement(ddl.insert("active_trades", columns), row)
+    enter = statement(inserts.sqlite("active_trades", columns), row)
     leave = statement("DELETE FROM active_trades WHERE trade_id = ?", (n - 5,))
     return "mark", "active_trades.db", [mark, enter, leave]
 
@@ -81,22 +83,22 @@ def active_trade_supervisor(n: int) -> tuple[str, str, list[Statement]]:
 def account_sync(n: int) -> tuple[str, str, list[Statement]]:
     """Sends the latest fills again, adds settlements, replaces positions or writes all anew."""
     if n % 4 == 0:
-        insert = ddl.insert("fills", FILL_COLUMNS, conflict="OR IGNORE")
+        insert = inserts.sqlite("fills", FILL_COLUMNS, Conflict.IGNORE)
         page = [
             (f"f{i}", "K", f"o{i}", "yes", "buy", 1, 40, 60, i % 2, "2025-08-01T12:00:00", "{}")
             for i in range(max(0, n - 20), n + 1, 4)
         ]
         return "fill", "fills.db", [statement(insert, *page, conflict="ON CONFLICT DO NOTHING")]
     if n % 4 == 1:
-        insert = ddl.insert("settlements", SETTLEMENT_COLUMNS)
+        insert = inserts.sqlite("settlements", SETTLEMENT_COLUMNS)
         row = (f"s{n}", "yes", 1, 0.1 + n, 0, 0.0, float(n), "2025-08-01T12:00:00", "{}")
         return "settle", "settlements.db", [statement(insert, row)]
     if n % 4 == 2:
-        insert = ddl.insert("positions", POSITION_COLUMNS, conflict="OR REPLACE")
+        insert = inserts.sqlite("positions", POSITION_COLUMNS, Conflict.REPLACE)
         conflict = _upsert("ticker", POSITION_COLUMNS[1:])
         row = _position(n % TICKERS, n)
         return "replace", "positions.db", [statement(insert, row, conflict=conflict)]
-    insert = ddl.insert("positions", POSITION_COLUMNS)
+    insert = inserts.sqlite("positions", POSITION_COLUMNS)
     rows = [_position(ticker, n) for ticker in range(TICKERS)]
     anew = [statement("DELETE FROM positions"), statement(insert, *rows)]
     return "refresh", "positions.db", anew
@@ -108,7 +110,7 @@ def _position(ticker: int, n: int) -> tuple[object, ...]:
 
 def price_watcher(n: int) -> tuple[str, str, list[Statement]]:
     """The price of a second, three times over, and old ones deleted, in one transaction."""
-    insert = ddl.insert("price_log", ("timestamp", "price"), conflict="OR REPLACE")
+    insert = inserts.sqlite("price_log", ("timestamp", "price"), Conflict.REPLACE)
     tick = statement(insert, (second(n), n + 0.25), conflict=_upsert("timestamp", ("price",)))
     old = statement("DELETE FROM price_log WHERE timestamp < ?", (second(n - 3 * KEPT_TICKS),))
     return "tick", "btc_price_history.db", [tick, old]
@@ -131,7 +133,7 @@ class Sides:
 
     def __init__(self, service: str, folder: Path, dsn: str, level: str) -> None:
         timeout = TIMEOUTS.get(service, DEFAULT_TIMEOUT_SECONDS)
-        self._desk = Desk(service, folder, timeout_seconds=timeout)
+        self._desk = SqliteDesk(Tally(service), folder, timeout_seconds=timeout)
         self._conn = psycopg.connect(dsn, autocommit=True)
         self._conn.execute(f"SET default_transaction_isolation = '{level}'".encode())
 
@@ -148,9 +150,10 @@ class Sides:
         return True
 
     def _to_sqlite(self, file: str, statements: list[Statement]) -> None:
-        with self._desk.transaction(file) as connection:
+        with self._desk.transaction(file) as session:
             for text, _, parameters in statements:
-                connection.executemany(text, parameters)
+                for row in parameters:
+                    session.execute(text, row)
 
 
 def _until_told(rng: random.Random, pause: float) -> Iterator[None]:

@@ -4,20 +4,20 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import ClassVar, Final
 
 from cdc.demo import account, ddl, files, market
+from cdc.demo.inserts import Conflict
 from cdc.demo.services.desk import Desk
+from cdc.demo.services.ledger import HOMES, Receipts
 from cdc.demo.services.service import Service, Task, serve
 
 _PAGE: Final = 50
 """So many of its latest reports the exchange sends whenever it is asked."""
 
 _MOST_POSITIONS: Final = 30
-
-_REPLACE_POSITION: Final = ddl.insert("positions", account.POSITION_COLUMNS, conflict="OR REPLACE")
-_INSERT_POSITION: Final = ddl.insert("positions", account.POSITION_COLUMNS)
 
 
 class Reports:
@@ -39,8 +39,7 @@ class Reports:
 
     def prepare(self) -> int:
         """Make the table where it is missing, and know the latest reports; their number so far."""
-        with self._desk.connection(self._file) as connection:
-            connection.execute(ddl.load(self.table))
+        self._desk.migrate(self._file, lambda file: file.execute(ddl.load(self.table)))
         latest = f"SELECT {', '.join(self._columns)} FROM {self.table} ORDER BY id DESC LIMIT ?"
         self.page = deque(reversed(self._desk.read(self._file, latest, (_PAGE,))), maxlen=_PAGE)
         newest = self._desk.read(self._file, f"SELECT max(id) FROM {self.table}")
@@ -53,11 +52,21 @@ class Reports:
         self.page.extend(fresh)
         return fresh
 
-    def store(self, rows: Iterable[account.Row], *, conflict: str = "") -> None:
+    def store(self, rows: Iterable[account.Row], conflict: Conflict = Conflict.FAIL) -> None:
         """Insert reports in one transaction."""
-        statement = ddl.insert(self.table, self._columns, conflict=conflict)
-        with self._desk.transaction(self._file) as connection:
-            connection.executemany(statement, rows)
+        reports = list(rows)
+        with self._desk.transaction(self._file) as session:
+            session.insert(self.table, self._columns, reports, conflict)
+            for report in reports:
+                self._note(session.receipts, report, conflict)
+
+    def _note(self, receipts: Receipts, report: account.Row, conflict: Conflict) -> None:
+        fields = dict(zip(self._columns, report, strict=True))
+        key = [fields[name] for name in HOMES[self.table].key]
+        if conflict is Conflict.IGNORE:
+            receipts.sent(self.table, *key)
+        else:
+            receipts.wrote(self.table, *key, raw_json=fields["raw_json"])
 
 
 class AccountSync(Service):
@@ -65,8 +74,8 @@ class AccountSync(Service):
 
     name: ClassVar[str] = "account_sync"
 
-    def __init__(self, desk: Desk, seed: int) -> None:
-        super().__init__(desk, seed)
+    def __init__(self, desk: Desk, seed: int, directory: Path) -> None:
+        super().__init__(desk, seed, directory)
         self._fills = Reports(desk, files.FILLS, account.FILL_COLUMNS, account.new_fill)
         self._orders = Reports(desk, files.ORDERS, account.ORDER_COLUMNS, account.new_order)
         self._settlements = Reports(
@@ -76,8 +85,7 @@ class AccountSync(Service):
 
     def prepare(self) -> None:
         known = [kind.prepare() for kind in (self._fills, self._orders, self._settlements)]
-        with self.desk.connection(files.POSITIONS) as connection:
-            connection.execute(ddl.load("positions"))
+        self.desk.migrate(files.POSITIONS, lambda file: file.execute(ddl.load("positions")))
         columns = ", ".join(account.POSITION_COLUMNS)
         rows = self.desk.read(files.POSITIONS, f"SELECT {columns} FROM positions ORDER BY id")
         self._positions = {row[0]: row for row in rows}
@@ -97,12 +105,12 @@ class AccountSync(Service):
     def sync_fills(self) -> None:
         """The exchange sends its latest fills; most are known."""
         self._fills.happen(self._rng, self._rng.randint(0, 3))
-        self._fills.store(self._fills.page, conflict="OR IGNORE")
+        self._fills.store(self._fills.page, Conflict.IGNORE)
 
     def sync_orders(self) -> None:
         """The exchange sends its latest orders; most are known."""
         self._orders.happen(self._rng, self._rng.randint(0, 3))
-        self._orders.store(self._orders.page, conflict="OR IGNORE")
+        self._orders.store(self._orders.page, Conflict.IGNORE)
 
     def insert_settlements(self) -> None:
         """A contract ended: several new settlements, inserted without any precaution."""
@@ -111,31 +119,37 @@ class AccountSync(Service):
     def resend_settlements(self) -> None:
         """The exchange sends its latest settlements, of which one may be new."""
         self._settlements.happen(self._rng, self._rng.randint(0, 1))
-        self._settlements.store(self._settlements.page, conflict="OR IGNORE")
+        self._settlements.store(self._settlements.page, Conflict.IGNORE)
 
     def correct_settlement(self) -> None:
         """The exchange corrects what it paid: the row takes a new id."""
         if page := self._settlements.page:
             index = self._rng.randrange(len(page))
             page[index] = account.corrected_settlement(self._rng, page[index])
-            self._settlements.store([page[index]], conflict="OR REPLACE")
+            self._settlements.store([page[index]], Conflict.REPLACE)
 
     def replace_position(self) -> None:
         """One market's position changed: written without its id, so the row takes a new one."""
         row = self._changed_position()
         self._positions[row[0]] = row
-        with self.desk.connection(files.POSITIONS) as connection:
-            connection.execute(ddl.load("positions_ticker"))
-        with self.desk.transaction(files.POSITIONS) as connection:
-            connection.execute(_REPLACE_POSITION, row)
+        self.desk.migrate(files.POSITIONS, lambda file: file.execute(ddl.load("positions_ticker")))
+        with self.desk.transaction(files.POSITIONS) as session:
+            session.insert("positions", account.POSITION_COLUMNS, [row], Conflict.REPLACE)
+            _note_position(session.receipts, row)
 
     def refresh_positions(self) -> None:
         """All positions as they are now, in place of all that were there."""
-        while len(self._positions) > _MOST_POSITIONS:
-            del self._positions[next(iter(self._positions))]
-        with self.desk.transaction(files.POSITIONS) as connection:
-            connection.execute("DELETE FROM positions")
-            connection.executemany(_INSERT_POSITION, self._positions.values())
+        tickers = list(self._positions)
+        ended, held = tickers[:-_MOST_POSITIONS], tickers[-_MOST_POSITIONS:]
+        rows = [self._positions[ticker] for ticker in held]
+        with self.desk.transaction(files.POSITIONS) as session:
+            session.execute("DELETE FROM positions")
+            session.insert("positions", account.POSITION_COLUMNS, rows)
+            for ticker in ended:
+                session.receipts.deleted("positions", ticker)
+            for row in rows:
+                _note_position(session.receipts, row)
+        self._positions = {row[0]: row for row in rows}
 
     def _changed_position(self) -> account.Row:
         """A position of a market that is held, or now and then of a new one."""
@@ -146,6 +160,10 @@ class AccountSync(Service):
         else:
             ticker = self._rng.choice(list(self._positions))
         return account.new_position(self._rng, now, ticker)
+
+
+def _note_position(receipts: Receipts, row: account.Row) -> None:
+    receipts.wrote("positions", row[0], raw_json=row[-1])
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
 from cdc.demo import clock, ddl, files, market
+from cdc.demo.inserts import Conflict
 from cdc.demo.services.service import Service, Task, serve
 
 _KEPT: Final = timedelta(days=30)
-_REPLACE: Final = ddl.insert("price_log", ("timestamp", "price"), conflict="OR REPLACE")
+_COLUMNS: Final = ("timestamp", "price")
 _PRUNE: Final = "DELETE FROM price_log WHERE timestamp < ?"
 
 
@@ -19,8 +20,7 @@ class PriceWatcher(Service):
     name: ClassVar[str] = "price_watcher"
 
     def prepare(self) -> None:
-        with self.desk.connection(files.PRICE_HISTORY) as connection:
-            connection.execute(ddl.load("price_log"))
+        self._make_table()
         self._rng = self.chance("ticks")
         self._price = self.latest_price()
 
@@ -32,10 +32,15 @@ class PriceWatcher(Service):
         self._price = market.next_price(self._rng, self._price)
         now = datetime.now(UTC)
         oldest = (clock.new_york(now) - _KEPT).isoformat(timespec="seconds")
-        with self.desk.transaction(files.PRICE_HISTORY) as connection:
-            connection.execute(ddl.load("price_log"))
-            connection.execute(_REPLACE, (clock.second(now), self._price))
-            connection.execute(_PRUNE, (oldest,))
+        second = clock.second(now)
+        self._make_table()
+        with self.desk.transaction(files.PRICE_HISTORY) as session:
+            session.insert("price_log", _COLUMNS, [(second, self._price)], Conflict.REPLACE)
+            session.execute(_PRUNE, (oldest,))
+            session.receipts.wrote("price_log", second, price=self._price)
+
+    def _make_table(self) -> None:
+        self.desk.migrate(files.PRICE_HISTORY, lambda file: file.execute(ddl.load("price_log")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""When a service ends: a signal, a deadline, or the death of whoever started it."""
+"""When a service ends: a signal, a deadline, or the death of whoever started it.
+
+And when it begins again: SIGHUP asks for that, as it does of many a daemon.
+"""
 
 import os
 import select
@@ -20,6 +23,7 @@ class Stop:
         """`seconds` from now is the deadline, None for none. `watch_stdin` takes standard input
         for a pipe whose other end nobody closes before the service shall end."""
         self._requested = False
+        self._again = False
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._stdin = 0 if watch_stdin else None
         self._wakeup, wakes = os.pipe()
@@ -29,23 +33,39 @@ class Stop:
         signal.set_wakeup_fd(wakes)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
+
+    def begin(self) -> None:
+        """What was asked for before this is heard; from now on asking again counts again."""
+        self._again = False
 
     def wait(self, seconds: float) -> bool:
-        """Sleep so long (0: only look), less where the end comes before. True: it is the end."""
+        """Sleep so long (0: only look), less where there is something to heed.
+
+        True: leave what you are at, because the service ends or begins again.
+        """
         wakes = time.monotonic() + seconds
-        while not self._ended():
+        while not self._heeded():
             left = max(0.0, self._until(wakes) - time.monotonic())
             self._listen(left)
             if time.monotonic() >= wakes:
                 break
-        return self._ended()
+        return self._heeded()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the service shall end."""
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        return self._requested or late
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._requested = True
 
-    def _ended(self) -> bool:
-        late = self._deadline is not None and time.monotonic() >= self._deadline
-        return self._requested or late
+    def _on_hangup(self, _number: int, _frame: object) -> None:
+        self._again = True
+
+    def _heeded(self) -> bool:
+        return self.ended or self._again
 
     def _until(self, wakes: float) -> float:
         return wakes if self._deadline is None else min(wakes, self._deadline)

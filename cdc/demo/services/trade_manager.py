@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 from cdc.demo import ddl, files, trades
+from cdc.demo.services.desk import Transaction
 from cdc.demo.services.service import Service, Task, serve
+from cdc.demo.session import Session
 
 _MOST_OPEN: Final = 10
 _FEWEST_OPEN: Final = 4
@@ -24,11 +26,7 @@ class TradeManager(Service):
     timeout_seconds: ClassVar[float] = 0.25
 
     def prepare(self) -> None:
-        with self.desk.connection(files.TRADES) as connection:
-            connection.execute(ddl.load("trades"))
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(trades)")}
-            if "ticket_id" not in columns:
-                connection.execute(ddl.load("ticket_id"))
+        self.desk.migrate(files.TRADES, _make_table)
         newest = self.desk.read(files.TRADES, "SELECT max(id) FROM trades")
         self._rng = self.chance("trades", after=newest[0][0])
 
@@ -44,44 +42,56 @@ class TradeManager(Service):
 
     def place(self) -> None:
         """Insert one pending trade, unless enough are open."""
-        if len(self._trades("open")) >= _MOST_OPEN:
+        if self.trading_locked() or len(self._trades("open")) >= _MOST_OPEN:
             return
         order = trades.new_order(self._rng, datetime.now(UTC), self.latest_price())
-        with self.desk.transaction(files.TRADES) as connection:
-            trades.place(connection, order)
+        with self.desk.transaction(files.TRADES) as session:
+            trades.place(session, order)
+            session.receipts.wrote("trades", order["ticket_id"], status="pending")
 
     def confirm(self) -> None:
         """Learn of each pending trade whether the exchange took it."""
         for trade in self._trades("pending"):
             taken = self._rng.random() >= _REFUSED_ORDERS
-            with self.desk.transaction(files.TRADES) as connection:
-                (trades.confirm if taken else trades.fail)(connection, trade)
+            with self.desk.transaction(files.TRADES) as session:
+                (trades.confirm if taken else trades.fail)(session, trade)
+                _note(session, trade, status="open" if taken else "error")
 
     def begin_close(self) -> None:
         """Choose an open trade and send its closing order."""
+        if self.trading_locked():
+            return
         if trade := self._one_open():
             method = self._rng.choice(("manual", "auto"))
-            with self.desk.transaction(files.TRADES) as connection:
-                trades.begin_close(connection, trade, method)
+            with self.desk.transaction(files.TRADES) as session:
+                trades.begin_close(session, trade, method)
+                _note(session, trade, status="closing")
 
     def finish_close(self) -> None:
         """Write the result of each trade whose closing order was executed."""
         for trade in self._trades("closing"):
             price = self.latest_price()
-            with self.desk.transaction(files.TRADES) as connection:
-                trades.close(connection, trade, datetime.now(UTC), price)
+            with self.desk.transaction(files.TRADES) as session:
+                trades.close(session, trade, datetime.now(UTC), price)
+                _note(session, trade, status="closed")
 
     def expire(self) -> None:
         """A contract ends, and with it every open trade of its ticker."""
         if trade := self._one_open():
             price = self.latest_price()
-            with self.desk.transaction(files.TRADES) as connection:
-                trades.expire(connection, trade, datetime.now(UTC), price)
+            ended = [each for each in self._trades("open") if each.ticker == trade.ticker]
+            with self.desk.transaction(files.TRADES) as session:
+                trades.expire(session, trade, datetime.now(UTC), price)
+                for each in ended:
+                    _note(session, each, status="expired")
 
     def purge(self) -> None:
         """Delete the trades that the exchange refused."""
-        with self.desk.transaction(files.TRADES) as connection:
-            trades.purge(connection)
+        refused = self._trades("error")
+        with self.desk.transaction(files.TRADES) as session:
+            trades.purge(session)
+            for trade in refused:
+                session.receipts.deleted("trades", trade.ticket)
 
     def _trades(self, status: str) -> list[trades.Trade]:
         rows = self.desk.read(files.TRADES, trades.BY_STATUS, (status,))
@@ -90,6 +100,19 @@ class TradeManager(Service):
     def _one_open(self) -> trades.Trade | None:
         still_open = self._trades("open")
         return self._rng.choice(still_open) if len(still_open) > _FEWEST_OPEN else None
+
+
+def _make_table(file: Session) -> None:
+    file.execute(ddl.load("trades"))
+    columns = {row[1] for row in file.execute("PRAGMA table_info(trades)")}
+    if "ticket_id" not in columns:
+        file.execute(ddl.load("ticket_id"))
+
+
+def _note(session: Transaction, trade: trades.Trade, *, status: str) -> None:
+    """Trades of the time before there were tickets are not known apart."""
+    if trade.ticket is not None:
+        session.receipts.wrote("trades", trade.ticket, status=status)
 
 
 if __name__ == "__main__":
