@@ -78,7 +78,8 @@ def _words(source: SourceProgress) -> str:
         case SourceState.WAITING | SourceState.HALTED:
             return source.message
         case SourceState.RETURNING:
-            return "PostgreSQL is master; its writes are brought back"
+            last = f", the last within {duration(source.delays[-1])}" if source.delays else ""
+            return f"PostgreSQL is master; {source.events:,} writes brought back{last}"
         case SourceState.TAILING:
             behind = source.captured_seq - source.applied_seq
             lag = f"{behind:,} events to go" if behind else "caught up"

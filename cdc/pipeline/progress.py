@@ -7,6 +7,7 @@ import enum
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from cdc.event import unix_seconds
@@ -40,6 +41,9 @@ class SourceProgress:
     """One source. `events` counts those applied since the start, `delays` holds for each of the
     last batches the time in seconds from its oldest event to its being applied. `stopped` are the
     tables that wait for the operator while the others go on.
+
+    When the direction turns both begin anew; while PostgreSQL is master they are about what was
+    written there and was brought back.
     """
 
     name: str
@@ -60,3 +64,14 @@ class SourceProgress:
         self.events += events
         if oldest_at is not None:
             self.delays.append(max(0.0, time.time() - unix_seconds(oldest_at)))
+
+    def returned(self, entries: int, oldest_at: datetime | None) -> None:
+        """Take note of a batch that was brought back."""
+        self.events += entries
+        if oldest_at is not None:
+            self.delays.append(max(0.0, time.time() - oldest_at.timestamp()))
+
+    def turned(self) -> None:
+        """The direction is another one from now on."""
+        self.events = 0
+        self.delays.clear()

@@ -9,6 +9,7 @@ twice.
 import logging
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -41,10 +42,13 @@ _RESHAPED: Final = (Finding.RESHAPED, Finding.RENAMED, Finding.REFUSED)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one batch came to: its entries in the queue, and the rows that SQLite could not hold."""
+    """What one batch came to: its entries in the queue, the rows that SQLite could not hold, and
+    when the first of them was written.
+    """
 
     entries: int
     left_behind: int
+    oldest: datetime | None = None
 
 
 class ReverseFlow:
@@ -150,7 +154,7 @@ class ReverseFlow:
                 each.reason.rstrip("."),
                 extra=fields("left_behind", source=self._name, table=each.name),
             )
-        return Written(len(batch.ids), len(left_behind))
+        return Written(len(batch.ids), len(left_behind), batch.oldest)
 
     def drain(self) -> int:
         """Bring batches until the queue is empty; how many entries. For a gate that is closed."""

@@ -69,6 +69,7 @@ class SourceWorker:
         self._bell = bell
         self._replication: Replication | None = None
         self._reverse: ReverseFlow | None = None
+        self._returning = False
         self._recorded: tuple[str, str] | None = None
         self._requests: list[Request] = []
 
@@ -191,18 +192,26 @@ class SourceWorker:
     def _replicate(self) -> bool:
         assert self._replication is not None
         self._answer_requests(self._replication)
+        if self._returning:
+            self._returning = False
+            self.progress.turned()
         return self._replication.step()
 
     def _bring_back(self) -> bool:
         assert self._reverse is not None
-        worked = self._reverse.step() is not None
+        if not self._returning:
+            self._returning = True
+            self.progress.turned()
+        written = self._reverse.step()
+        if written is not None:
+            self.progress.returned(written.entries, written.oldest)
         if self.progress.state is not SourceState.RETURNING:
             log.info(
                 "PostgreSQL is master: what is written there is brought back from now on.",
                 extra=fields("returning", source=self.source.name),
             )
         self.progress.state = SourceState.RETURNING
-        return worked
+        return written is not None
 
     def _answer_requests(self, replication: Replication) -> None:
         if self._requests and replication.copied:
