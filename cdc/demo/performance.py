@@ -1,55 +1,160 @@
-"""The course of the demo: follow live changes for a while, stop the services, let it drain."""
+"""What the demo does, without a word about it: the daemon beside it, the commands, the waiting."""
 
+import os
+import signal
+import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import quantiles
+from types import TracebackType
+from typing import IO, Final, Self
 
 from cdc.config import Config
-from cdc.demo.fleet import Fleet, ServiceReport
+from cdc.demo.fleet import Fleet
+from cdc.errors import CdcError
+from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import measure
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 
+LOOK_SECONDS: Final = 0.2
 
-class Performance:
-    """Moves the demo on; `look` is called now and then while the daemon runs."""
+PATIENCE_SECONDS: Final = 60.0
+"""For what should happen in a moment."""
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        target: Target,
-        fleet: Fleet,
-        sources: Sequence[SourceProgress],
-        stop: Stop,
-        seconds: float,
-    ) -> None:
-        self.reports: tuple[ServiceReport, ...] = ()
-        self.complete = False
+GRACE_SECONDS: Final = 20.0
+"""How long a command has to end once the demo is stopped."""
+
+_OURS: Final = ("CDC_POSTGRES_DSN", "CDC_CONFIG")
+"""Not for the commands of the demo: they use the demo's server, whatever the operator has set."""
+
+
+class Stopped(CdcError):
+    """The demo was stopped before its end."""
+
+    exit_code = 1
+
+
+class CommandFailed(CdcError):
+    """A command of the demo has not done what it should."""
+
+    exit_code = 1
+
+
+class Stage:
+    """The running system: the services, and the daemon, which lives in a thread of this process so
+    that it can never outlive it.
+    """
+
+    def __init__(self, config: Config, target: Target, fleet: Fleet, stop: Stop) -> None:
         self._config = config
         self._target = target
         self._fleet = fleet
-        self._sources = sources
         self._stop = stop
-        self._seconds = seconds
-        self._until: float | None = None
+        self._daemon = Daemon(config, target, stop)
+        self._thread = threading.Thread(target=self._run, name="cdc-daemon")
+        self._error: BaseException | None = None
 
-    def look(self) -> None:
-        """Take the next step of the demo when it is time for it."""
+    def __enter__(self) -> Self:
+        """Start the daemon. Raises CdcError."""
+        self._daemon.open()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.ask()
+        self._thread.join()
+
+    @property
+    def sources(self) -> list[SourceProgress]:
+        """What the daemon is doing."""
+        return self._daemon.progress
+
+    def watch(self, seconds: float, state: SourceState, show: Callable[[], None]) -> None:
+        """Let time pass, once every source is in a state. Raises Stopped, or the daemon's error."""
+        self._until(lambda: all(source.state is state for source in self.sources), show)
+        end = time.monotonic() + seconds
+        self._until(lambda: time.monotonic() >= end, show, patience=seconds + PATIENCE_SECONDS)
+
+    def drain(self) -> None:
+        """Wait until nothing is on its way to the other side any more."""
+        self._until(
+            lambda: all(lag.lag_events == 0 for lag in measure(self._config, self._target)),
+            lambda: None,
+        )
+
+    def run(self, command: Sequence[str], output: IO[bytes] | None = None) -> int:
+        """Run a command to its end; its exit code. `output` takes what it prints, if there is one.
+
+        Raises Stopped where the demo is stopped meanwhile; the command has ended then, too.
+        """
+        process = subprocess.Popen(  # noqa: S603  (commands of the demo's own, and no shell)
+            command,
+            env={name: value for name, value in os.environ.items() if name not in _OURS},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            # Ctrl-C is for the demo, which tells its commands.
+            process_group=0,
+        )
+        try:
+            while True:
+                try:
+                    return process.wait(LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self._guard()
+        finally:
+            _end(process)
+
+    def _until(
+        self,
+        condition: Callable[[], bool],
+        show: Callable[[], None],
+        *,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        end = time.monotonic() + patience
+        while not condition():
+            self._guard()
+            if (failed := self._fleet.failed()) or time.monotonic() > end:
+                self._fleet.stop()  # says what became of one that has ended by itself
+                raise CommandFailed(
+                    f"The demo waits in vain; ended: {', '.join(failed) or 'none'}."
+                )
+            show()
+            self._stop.wait(LOOK_SECONDS)
+        show()
+
+    def _guard(self) -> None:
+        """Raise what has ended the daemon, or Stopped."""
         if self._stop.asked:
-            return
-        if any(source.state is SourceState.HALTED for source in self._sources):
+            self._thread.join()
+            raise self._error or Stopped("The demo was stopped before its end.")
+
+    def _run(self) -> None:
+        try:
+            self._daemon.run()
+        except BaseException as error:  # noqa: BLE001  (raised in the thread that looks after this)
+            self._error = error
+        finally:
             self._stop.ask()
-        elif self._until is None:
-            if all(source.state is SourceState.TAILING for source in self._sources):
-                self._until = time.monotonic() + self._seconds
-        elif not self.reports:
-            if time.monotonic() >= self._until:
-                self.reports = self._fleet.stop()
-        elif all(lag.lag_events == 0 for lag in measure(self._config, self._target)):
-            self.complete = True
-            self._stop.ask()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """See that a command has ended: asked as by Ctrl-C, and killed where it does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def percentiles(delays: Sequence[float]) -> tuple[float, float]:

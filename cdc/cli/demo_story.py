@@ -1,0 +1,171 @@
+"""The story of the demo: one step after another, each with the command that an operator types."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from cdc.cli import demo_report
+from cdc.cli.display import Display
+from cdc.cli.output import DATA
+from cdc.demo import premises
+from cdc.demo.fleet import Fleet
+from cdc.demo.performance import CommandFailed, Stage
+from cdc.pipeline.progress import SourceState
+from cdc.postgres import switches
+from cdc.postgres.connection import Target
+
+COMMAND_STYLE: Final = "cyan"
+
+
+class Story:
+    """Tells the demo, and has it happen."""
+
+    def __init__(
+        self, directory: Path, target: Target, stage: Stage, fleet: Fleet, seconds: float
+    ) -> None:
+        self._directory = directory
+        self._config = str(directory / premises.CONFIG)
+        self._target = target
+        self._stage = stage
+        self._fleet = fleet
+        self._seconds = seconds
+        self._steps = 0
+        self._freezes: list[tuple[str, float]] = []
+
+    def tell(self) -> bool:
+        """From the first step to the last; whether nothing was lost. Raises CdcError."""
+        self._copy_and_follow()
+        self._prove()
+        self._cut_over()
+        self._go_back()
+        self._cut_over_again()
+        return self._end()
+
+    def _copy_and_follow(self) -> None:
+        self._step(
+            "A trading system, live",
+            f"Seven SQLite files with a month of history: {self._directory / premises.FILES}.",
+            "Four services write to them, as they do every day, and will not stop.",
+        )
+        self._step("Copy what is there, follow every change")
+        self._show_command("run")
+        self._watch(SourceState.TAILING)
+        premises.admit(self._target)
+
+    def _prove(self) -> None:
+        self._step("Prove that both sides hold the same rows, while both move")
+        self._command("verify", "--full")
+
+    def _cut_over(self) -> None:
+        self._step("Look whether the switch may be made; nothing is changed yet")
+        self._gates()
+        self._step(
+            "Switch to PostgreSQL, while the services go on writing",
+            "All files are held for a moment, the last events applied and proven, the files",
+            "sealed, PostgreSQL opened. Then the hooks: the services reload their environment, and",
+            "the regression suite tries the system on PostgreSQL.",
+        )
+        self._switch("cutover", "forward")
+        self._step(
+            "PostgreSQL is the master, and what is written there flows back to SQLite",
+            "As before, cdc lag and cdc status tell at any time how far it is.",
+        )
+        self._watch(SourceState.RETURNING)
+
+    def _go_back(self) -> None:
+        self._step(
+            "Go back, as if something were wrong: nothing that was written there is lost",
+            "PostgreSQL is closed, its last writes are brought back, every row is compared, and",
+            "the files are opened again.",
+        )
+        self._switch("rollback", "back")
+        self._step("SQLite is the master again")
+        self._watch(SourceState.TAILING)
+
+    def _cut_over_again(self) -> None:
+        self._step("Switch again, after another full proof")
+        self._command("verify", "--full", lines=slice(-1, None))
+        self._switch("cutover", "forward", lines=slice(2))
+        self._watch(SourceState.RETURNING)
+
+    def _end(self) -> bool:
+        self._step(
+            "Was anything lost? The services stop",
+            "Each looks for every row it has written, as it did after each switch: as the last",
+            "write that was acknowledged to it has left it, on whichever side that was.",
+        )
+        reports = self._fleet.stop()
+        demo_report.print_services(reports)
+        self._step("Every row of both sides, compared by a program that shares no code with cdc")
+        self._stage.drain()
+        program = self._directory / premises.PROGRAMS / "compare"
+        self._say(f"$ {program}", style=COMMAND_STYLE)
+        equal = self._stage.run([str(program.absolute())]) == 0
+        kept = not any(report.lost or report.doubled for report in reports)
+        self._say()
+        demo_report.print_ending(reports, self._freezes, equal=equal)
+        self._say(f"Look around: cdc status -c {self._config}")
+        return equal and kept
+
+    def _switch(
+        self, command: str, direction: switches.Direction, *, lines: slice | None = None
+    ) -> None:
+        self._command(command, "--yes", lines=lines)
+        with self._target.lease() as conn:
+            last = switches.last(conn, direction)
+        if last is not None and last.freeze_seconds is not None:
+            self._freezes.append((command, last.freeze_seconds))
+
+    def _watch(self, state: SourceState) -> None:
+        with Display(self._stage.sources, DATA, live=DATA.is_terminal) as display:
+            self._stage.watch(self._seconds, state, display.show)
+        demo_report.print_lag(self._stage.sources)
+
+    def _gates(self) -> None:
+        self._show_command("cutover", "--dry-run")
+        code, report = self._captured("cutover", "--dry-run", "--json")
+        if report:
+            demo_report.print_gates(msgspec.json.decode(report))
+        self._check(code, "cutover", "--dry-run")
+
+    def _command(self, *words: str, lines: slice | None = None) -> None:
+        """Run a command of cdc's; where `lines` are given only these of its report are shown."""
+        self._show_command(*words)
+        if lines is None:
+            code = self._stage.run(self._words(*words))
+        else:
+            code, report = self._captured(*words)
+            for line in report.splitlines()[slice(None) if code else lines]:
+                self._say(line)
+        self._check(code, *words)
+
+    def _captured(self, *words: str) -> tuple[int, str]:
+        with tempfile.TemporaryFile() as output:
+            code = self._stage.run(self._words(*words), output)
+            output.seek(0)
+            return code, output.read().decode()
+
+    def _check(self, code: int, *words: str) -> None:
+        if code:
+            raise CommandFailed(
+                f"cdc {' '.join(words)} ended with exit code {code}.", hint="See above."
+            )
+
+    def _words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "cdc", *words, "-c", self._config]
+
+    def _show_command(self, *words: str) -> None:
+        self._say(f"$ cdc {' '.join(words)} -c {self._config}", style=COMMAND_STYLE)
+
+    def _step(self, title: str, *lines: str) -> None:
+        self._steps += 1
+        self._say()
+        self._say(f"{self._steps}. {title}", style="bold")
+        for line in lines:
+            self._say(f"   {line}")
+
+    def _say(self, words: str = "", *, style: str = "") -> None:
+        DATA.print(words, markup=False, style=style)
