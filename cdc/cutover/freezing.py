@@ -113,8 +113,7 @@ class Freezing:
                 hold.each(lambda file: direction.arm(file, epoch + 1))
                 self._drain(hold)
                 self._at("drained")
-                self._at_rest.check(seconds)
-                hold.check()
+                self._prove(hold, seconds)
                 self._at("proven")
                 used = hold.each(self._numbers)
                 hold.seal(record_intent)
@@ -147,6 +146,15 @@ class Freezing:
                     return
                 hold.check()
                 time.sleep(POLL_SECONDS)
+
+    def _prove(self, hold: Hold, seconds: float) -> None:
+        """What is found to differ counts only if all was held still until it was found."""
+        try:
+            self._at_rest.check(seconds)
+        except Aborted:
+            hold.check()
+            raise
+        hold.check()
 
     def _numbers(self, file: SourceFile) -> dict[str, int]:
         return numbers.highest(file, self._keys[self._names[file.path]].columns)

@@ -1,9 +1,13 @@
 """Cutover and way back: what each step leaves, and what stops it."""
 
+import os
+import signal
+
 import psycopg
 import pytest
 
 from cdc.cutover import recovery
+from cdc.cutover.atrest import AtRest
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from tests.support.sites import Site
@@ -50,6 +54,29 @@ def test_a_row_that_differs_inside_the_hold_stops_the_cutover(shop):
     assert report.outcome == "aborted"
     assert "shop in 1 rows" in report.reason, report
     assert masters(shop) == (True, False)
+
+
+def test_what_is_written_once_a_hold_has_ended_by_itself_is_no_difference(shop, monkeypatch):
+    """A proof on a busy machine may still be under way then: the files are held once more."""
+    check, checks = AtRest.check, []
+    daemon = shop.lags()[0].holder.pid
+
+    def late(at_rest, seconds):
+        checks.append(seconds)
+        if len(checks) == 1:
+            # Waits for the end of the hold; PostgreSQL has not heard of it when it is compared.
+            os.kill(daemon, signal.SIGSTOP)
+            shop.sqlite("UPDATE orders SET price = 7.5 WHERE id = 1")
+        try:
+            check(at_rest, seconds)
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+
+    monkeypatch.setattr(AtRest, "check", late)
+    report = run(shop, Cutover)
+    assert report.outcome == "switched", report
+    assert len(report.held) == len(checks) == 2
+    assert shop.postgres("SELECT price FROM orders WHERE id = 1") == [(7.5,)]
 
 
 def test_a_failed_regression_is_named_and_the_lock_flag_stays(shop):
