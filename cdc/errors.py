@@ -13,6 +13,9 @@
     │   ├── DirectionChanged     it is not the way back any more that rows were to go
     │   ├── HoldEnded            files are not held still any more
     │   └── SealIncomplete       some files were sealed, and others could not be
+    ├── StateNotKept             the event store cannot tell the state asked for  exit 1
+    ├── ReplayStopped            a replay was stopped before its end              exit 1
+    ├── DestinationTaken         a replay would meet what others put there        exit 2
     ├── ArchiveError             the event store could not be used                exit 3
     │   └── ArchiveDamaged       a segment of it is missing, or not what was written
     └── TargetError              PostgreSQL could not be used                     exit 3
@@ -88,6 +91,24 @@ class TableGone(SourceError):
 
 class CaptureRefused(SourceError):
     """A table cannot be captured without losing something or harming the application."""
+
+
+class StateNotKept(CdcError):
+    """The event store cannot tell the state that is asked for; the hint names one that it can."""
+
+    exit_code = 1
+
+
+class ReplayStopped(CdcError):
+    """A replay was asked to stop; the same command goes on from there."""
+
+    exit_code = 1
+
+
+class DestinationTaken(CdcError):
+    """What a replay is to make is there already, and it is not a part of it."""
+
+    exit_code = 2
 
 
 class ArchiveError(CdcError):

@@ -16,6 +16,7 @@ from cdc.archive.segment import BaselineHeader, Segment
 from cdc.event import LAYOUT, SEQ, VALUES, Event
 from cdc.schema import Row, Table
 from cdc.sqlite import layouts
+from cdc.sqlite.layouts import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,14 @@ class Archive:
         """Every layout that the segments mention, by id."""
         return {
             layout: layouts.load(definition)
+            for segment in self.chain.segments
+            for layout, definition in segment.header.layouts.items()
+        }
+
+    def records(self) -> dict[int, Record]:
+        """All that the segments tell of their layouts, by id; the newest one speaks last."""
+        return {
+            layout: layouts.load_record(definition)
             for segment in self.chain.segments
             for layout, definition in segment.header.layouts.items()
         }

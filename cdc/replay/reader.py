@@ -70,6 +70,16 @@ class EventReader:
         """The open file, for what else is asked of it."""
         return self._file
 
+    @property
+    def log_id(self) -> str:
+        """The id of the log that is read."""
+        return self._log
+
+    def start_after(self, seq: int) -> None:
+        """Go on with the event behind `seq`, wherever the reading stood."""
+        self.after = seq
+        self._last = None
+
     def beginning(self) -> Beginning | None:
         """The oldest event that is kept, None without any."""
         with self._file.reading():

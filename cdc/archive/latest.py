@@ -1,0 +1,118 @@
+"""The last event of each key, found in the lines of segments without decoding the others.
+
+To decode a line takes several times as long as to look at its beginning, and a replay needs what
+the last event of each key says and nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from cdc.archive.rows import load_row
+from cdc.event import SEQ, VALUES, Event, Op
+from cdc.schema import Table
+
+_OPS: Final = frozenset(
+    f'"{op}"'.encode() for op in (Op.INSERT, Op.UPDATE, Op.DELETE, Op.EVICT, Op.REKEY)
+)
+_QUOTE: Final = ord('"')
+_BRACE: Final = ord("{")
+_NO_VALUES: Final = (None,) * 2000
+
+
+class Latest:
+    """Gathers lines of events of some tables, given by layout, in the order of the log.
+
+    Keys are told apart by their text. So two forms of one key to SQLite, such as 1 and 1.0, are
+    both kept, and so is every event whose key is not at the beginning of its line, or cannot be
+    told from its text: what is left out is certain to be of no account.
+    """
+
+    def __init__(self, tables: Mapping[int, Table]) -> None:
+        self._widths = {layout: len(table.columns) for layout, table in tables.items()}
+        self._found: dict[bytes, dict[object, bytes]] = {}
+        self._keys: dict[bytes, int] = {}
+        for layout, table in tables.items():
+            leading = table.key == tuple(range(len(table.key)))
+            name = str(layout).encode()
+            self._found[name] = {}
+            self._keys[name] = len(table.key) if leading else 0
+        self._split = VALUES + max(self._keys.values(), default=0)
+        self._odd: list[bytes] = []
+
+    @property
+    def count(self) -> int:
+        """How many events are kept."""
+        return len(self._odd) + sum(map(len, self._found.values()))
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """The next events of the log, each as its line in a segment."""
+        found, keys, split, odd, ops = self._found, self._keys, self._split, self._odd, _OPS
+        for line in lines:
+            # [seq,at,"op",layout,origin,v0,v1,…]
+            parts = line.split(b",", split)
+            if len(parts) <= VALUES or parts[2] not in ops:
+                odd.append(line)
+                continue
+            layout = parts[3]
+            table = found.get(layout)
+            if table is None:
+                continue
+            width = keys[layout]
+            if width == 1:
+                key = parts[VALUES]
+                if len(parts) == VALUES + 1:
+                    key = key[:-1]  # the bracket behind a line of nothing but its key
+                if _is_plain(key):
+                    table[key] = line
+                else:
+                    odd.append(line)
+                continue
+            several = _several(parts, width)
+            if several is None:
+                odd.append(line)
+            else:
+                table[several] = line
+
+    def take(self) -> list[Event]:
+        """The events kept so far, whole and in order; from now on it is empty again.
+
+        Raises ValueError or LookupError where a line is no event.
+        """
+        lines = [*self._odd]
+        for table in self._found.values():
+            lines += table.values()
+            table.clear()
+        self._odd.clear()
+        events = []
+        for line in lines:
+            event = load_row(line)
+            width = self._widths.get(event[3])
+            if width is not None:
+                events.append(event + _NO_VALUES[: VALUES + width - len(event)])
+        events.sort(key=_seq)
+        return events
+
+
+def _seq(event: Event) -> int:
+    return int(event[SEQ])
+
+
+def _several(parts: list[bytes], width: int) -> tuple[bytes, ...] | None:
+    key = parts[VALUES : VALUES + width]
+    if not width or len(key) < width:
+        return None
+    if len(parts) == VALUES + width:
+        key[-1] = key[-1][:-1]
+    return tuple(key) if all(map(_is_plain, key)) else None
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether a piece between two commas is the whole text of a value.
+
+    >>> [_is_plain(text) for text in (b"7", b"-7.5", b"null", b'"a"', b'"a', b'"', b'{"b":"AA=="}')]
+    [True, True, True, True, False, False, False]
+    """
+    first = text[0] if text else _BRACE
+    if first == _QUOTE:
+        return len(text) > 1 and text[-1] == _QUOTE and b"\\" not in text
+    return first != _BRACE

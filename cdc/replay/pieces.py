@@ -1,0 +1,177 @@
+"""A replay cut into pieces: stretches of events, and the chunks of baselines where they belong.
+
+A chunk is applied when the events are up to the moment at which it was read; so the order is that
+in which the target was once copied, and what is written is exact at each step.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import Final
+
+from cdc.archive.latest import Latest
+from cdc.archive.reader import Baseline, BaselineChunk
+from cdc.archive.rows import load_row
+from cdc.errors import ArchiveDamaged, StateNotKept
+from cdc.event import AT, LAYOUT, SEQ, Event, digest
+from cdc.rebuilt import Standing
+from cdc.replay.plan import Plan
+from cdc.replay.store import Store
+from cdc.schema import Table
+from cdc.sqlite.log import Position
+
+STRETCH_VALUES: Final = 500_000
+"""Values (events times columns) that one piece keeps, once the last event of each key is found."""
+
+STRETCH_BYTES: Final = 24_000_000
+"""About how many bytes of lines or values one piece keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselinePiece:
+    """A chunk of the baseline of the table with this layout."""
+
+    layout: int
+    chunk: BaselineChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The last event of each key among `count` events, which lead up to `end` (None without any),
+    and then a chunk. With it `chunks` chunks are written since the beginning.
+
+    Of some keys there may be more events than the last one; they are in order.
+    """
+
+    events: Sequence[Event]
+    count: int
+    end: Position | None
+    base: BaselinePiece | None
+    chunks: int
+
+
+NOTHING: Final = Piece((), 0, None, None, 0)
+
+
+def pieces(store: Store, plan: Plan, standing: Standing) -> Iterator[Piece]:
+    """The pieces of a plan behind where its destination stands."""
+    reading = _Reading(store, plan)
+    seq, chunks = standing.seq, 0
+    for base in _in_order(plan):
+        chunks += 1
+        if chunks <= standing.chunks:
+            continue
+        last = NOTHING
+        for piece in reading.stretches(seq, base.chunk.as_of):
+            if last is not NOTHING:
+                yield replace(last, chunks=chunks - 1)
+            last = piece
+        yield replace(last, base=base, chunks=chunks)
+        seq = max(seq, base.chunk.as_of)
+    for piece in reading.stretches(seq, plan.goal.seq):
+        yield replace(piece, chunks=chunks)
+
+
+def _in_order(plan: Plan) -> Iterator[BaselinePiece]:
+    """The chunks of all baselines, in the order in which they were read.
+
+    Only baselines that are begun, and have not ended, have a file open.
+    """
+    layouts = {b.number: t.layout for t in plan.tables if (b := t.baseline) is not None}
+    waiting: list[tuple[int, int, BaselineChunk | None]] = []
+    opened: dict[int, Iterator[BaselineChunk]] = {}
+    known: dict[int, Baseline] = {base.number: base for base in plan.baselines}
+    for base in plan.baselines:
+        heappush(waiting, (base.first_as_of, base.number, None))
+    while waiting:
+        _, number, chunk = heappop(waiting)
+        if chunk is not None:
+            yield BaselinePiece(layouts[number], chunk)
+        found = next(opened.setdefault(number, known[number].chunks()), None)
+        if found is not None:
+            heappush(waiting, (found.as_of, number, found))
+
+
+class _Reading:
+    """Reads the events of a plan's tables, out of the archive and then out of the file."""
+
+    def __init__(self, store: Store, plan: Plan) -> None:
+        self._store = store
+        # A capture that began without rows has no event before that anyway.
+        self._starts = {table.layout: table.start if table.baseline else 0 for table in plan.tables}
+        self._tables = {table.layout: table.life.table for table in plan.tables}
+        widest = max((len(table.columns) for table in self._tables.values()), default=1)
+        self._most = max(1, STRETCH_VALUES // widest)
+
+    def stretches(self, after: int, up_to: int) -> Iterator[Piece]:
+        """The events behind `after`, up to `up_to`, of the tables that have begun by `after`."""
+        tables = {
+            layout: table for layout, table in self._tables.items() if self._starts[layout] <= after
+        }
+        archived = min(self._store.archived, up_to)
+        if after < archived and self._store.segments(after, after + 1):
+            yield from self._archived(after, archived, tables)
+            after = archived
+        if after < up_to:
+            yield from self._live(after, up_to, tables)
+
+    def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
+        latest = Latest(tables)
+        begun = seq = after
+        last = b""
+        for segment in self._store.segments(after, up_to):
+            first = segment.events.first
+            if first > seq + 1:
+                raise segment.damaged(f"it begins at event {first}, not at {seq + 1}")
+            lines = self._store.lines(segment)
+            if first <= seq or segment.events.last > up_to:
+                lines = lines[seq + 1 - first : up_to + 1 - first]
+            latest.add(lines)
+            seq += len(lines)
+            last = lines[-1]
+            line_bytes = sum(map(len, lines)) / len(lines)
+            if latest.count >= self._most or latest.count * line_bytes >= STRETCH_BYTES:
+                yield _piece(latest, last, seq - begun)
+                begun = seq
+        if begun < seq:
+            yield _piece(latest, last, seq - begun)
+
+    def _live(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
+        reader = self._store.reader
+        if reader is None:
+            raise _not_kept(self._store, after)
+        reader.start_after(after)
+        kept: list[Event] = []
+        begun, last = after, None
+        while reader.after < up_to:
+            before = reader.after
+            events = reader.read(up_to)
+            if not events or events[0][SEQ] != before + 1:
+                raise _not_kept(self._store, before)
+            kept += [event for event in events if event[LAYOUT] in tables]
+            last = events[-1]
+            if len(kept) >= self._most:
+                yield Piece(kept, reader.after - begun, _position(last), None, 0)
+                kept, begun, last = [], reader.after, None
+        if last is not None:
+            yield Piece(kept, reader.after - begun, _position(last), None, 0)
+
+
+def _piece(latest: Latest, last: bytes, count: int) -> Piece:
+    try:
+        return Piece(latest.take(), count, _position(load_row(last)), None, 0)
+    except (ValueError, LookupError, TypeError) as error:
+        raise ArchiveDamaged(
+            "A line of a segment is no event.", hint="See cdc archive verify."
+        ) from error
+
+
+def _position(event: Event) -> Position:
+    return Position(event[SEQ], digest(event), event[AT])
+
+
+def _not_kept(store: Store, seq: int) -> StateNotKept:
+    return StateNotKept(
+        f"The events of {store.source.name} behind event {seq:,} are not in its file any more.",
+        hint="They were archived meanwhile: run the same command again.",
+    )
