@@ -20,20 +20,22 @@ class Compactor:
     """Compacts batches for a fixed set of tables, given by the layout that their events carry.
 
     Events of other layouts are passed over: they belong to a capture that has ended, and the copy
-    that followed it holds what they said.
+    that followed it holds what they said. So are those that came from PostgreSQL by the way back,
+    but for `from_anybody`.
     """
 
-    def __init__(self, tables: Mapping[int, MappedTable]) -> None:
+    def __init__(self, tables: Mapping[int, MappedTable], *, from_anybody: bool = False) -> None:
         self._tables = tables
+        self._passed_over = None if from_anybody else REVERSE_FLOW
         self._identities = {layout: _identity(table) for layout, table in tables.items()}
 
     def compact(self, events: Iterable[Event]) -> list[tuple[MappedTable, TableChanges]]:
         """The changes of each table that the events touch."""
         latest: dict[int, dict[Any, Event]] = {layout: {} for layout in self._tables}
-        identities = self._identities
+        identities, passed_over = self._identities, self._passed_over
         for event in events:
             layout = event[LAYOUT]
-            if layout in identities and event[ORIGIN] != REVERSE_FLOW:
+            if layout in identities and event[ORIGIN] != passed_over:
                 latest[layout][identities[layout](event)] = event
         return [
             (self._tables[layout], _changes(self._tables[layout], last.values()))

@@ -1,6 +1,6 @@
 """What a replay takes: of each table one capture, a baseline of it, and the events since."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from cdc.archive.reader import Baseline
 from cdc.constraints import folded
 from cdc.errors import ConfigError, DestinationTaken, StateNotKept
+from cdc.rebuilt import Standing
 from cdc.replay.goal import Goal
 from cdc.replay.lives import Life
 from cdc.replay.store import Store
@@ -91,11 +92,20 @@ def make_plan(store: Store, goal: Goal, names: Sequence[str] = ()) -> Plan:
     return Plan(goal, tuple(chosen), tuple(unknown))
 
 
-def go_on(store: Store, plan: Plan, numbers: Mapping[int, int]) -> Plan:
+def go_on(store: Store, plan: Plan, standing: Standing) -> Plan:
     """The plan with the baselines that a destination was begun with.
 
-    Raises DestinationTaken where these are other tables, or too old a goal for them.
+    Raises DestinationTaken where it holds another log, other tables, or a later state.
     """
+    numbers = standing.baselines
+    if standing.log_id != store.log_id or standing.seq > plan.goal.seq:
+        raise DestinationTaken(
+            f"The destination was begun with another log of {store.source.name}."
+            if standing.log_id != store.log_id
+            else f"The destination holds {store.source.name} at event {standing.seq:,} already,"
+            f" behind event {plan.goal.seq:,}.",
+            hint="Drop what is there, or name another destination.",
+        )
     if set(numbers) != set(plan.numbers):
         raise DestinationTaken(
             f"The destination was begun with other tables of {store.source.name}, or with tables of"

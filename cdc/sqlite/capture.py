@@ -131,15 +131,11 @@ def _record(
     file: SourceFile, source: SourceTable, lineage: Lineage, read_to: int | None
 ) -> layouts.Record:
     name = source.name
-    ddl = file.query(
-        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type IN ('table', 'index')"
-        " AND sql IS NOT NULL ORDER BY type <> 'table', rowid",
-        (name,),
-    )
+    ddl = introspect.statements(file, name)
     has_rows = file.query(f"SELECT EXISTS (SELECT 1 FROM {quote(name)})").get
     span = layouts.Span(log.end(file).seq, empty=not has_rows, sure_before=read_to)
     ancestors = lineage.ancestors(source.table)
-    return layouts.Record(source.table, ancestors, span, tuple(text for (text,) in ddl))
+    return layouts.Record(source.table, ancestors, span, ddl)
 
 
 def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -> None:

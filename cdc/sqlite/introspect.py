@@ -77,6 +77,16 @@ def table_names(file: SourceFile) -> list[str]:
     return [name for (name,) in rows if not name.lower().startswith("sqlite_") and not is_own(name)]
 
 
+def statements(file: SourceFile, name: str) -> tuple[str, ...]:
+    """The statements that make a table, first, and its indexes."""
+    rows = file.query(
+        "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND type IN ('table', 'index')"
+        " AND sql IS NOT NULL ORDER BY type <> 'table', rowid",
+        (name,),
+    )
+    return tuple(sql for (sql,) in rows)
+
+
 def uncaptured(file: SourceFile) -> list[tuple[str, str]]:
     """What is there and is not captured: (name, kind), kind one of virtual, shadow and view."""
     return list(
