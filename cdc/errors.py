@@ -2,6 +2,7 @@
 
     CdcError
     ├── ConfigError              the configuration is wrong                       exit 2
+    ├── Finished                 PostgreSQL is master for good: nothing goes on   exit 1
     ├── SourceError              a SQLite file could not be used                  exit 3
     │   ├── SourceUnavailable    it is missing, unreadable or no database
     │   ├── SourceBusy           its lock could not be had in time
@@ -59,6 +60,12 @@ class ConfigError(CdcError):
     """The configuration, or the command line, asks for something that is not there."""
 
     exit_code = 2
+
+
+class Finished(CdcError):
+    """The migration has come to its end: PostgreSQL is master for good, and nothing goes on."""
+
+    exit_code = 1
 
 
 class SourceError(CdcError):

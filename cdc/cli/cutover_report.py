@@ -12,6 +12,7 @@ from cdc.cutover.phases import Report
 WORDS: Final = {
     "switched": "PostgreSQL takes the writes.",
     "rolled_back": "SQLite takes the writes again.",
+    "finished": "PostgreSQL is the master for good.",
     "aborted": "Nothing was switched.",
     "in_doubt": "IN DOUBT. Nothing was thawed.",
 }

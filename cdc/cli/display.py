@@ -80,6 +80,8 @@ def _words(source: SourceProgress) -> str:
         case SourceState.RETURNING:
             last = f", the last within {duration(source.delays[-1])}" if source.delays else ""
             return f"PostgreSQL is master; {source.events:,} writes brought back{last}"
+        case SourceState.FINISHED:
+            return "PostgreSQL is master for good"
         case SourceState.TAILING:
             behind = source.captured_seq - source.applied_seq
             lag = f"{behind:,} events to go" if behind else "caught up"

@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "thaw",
     "cutover",
     "rollback",
+    "finish",
     "events",
     "history",
     "quarantine",

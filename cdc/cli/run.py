@@ -9,8 +9,8 @@ import typer
 from cdc import logs
 from cdc.cli.display import Display
 from cdc.cli.options import ConfigOption, load_config, open_target
-from cdc.cli.output import ERRORS
-from cdc.errors import CdcError
+from cdc.cli.output import ERRORS, tell
+from cdc.errors import CdcError, Finished
 from cdc.logs import fields
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.stop import Stop
@@ -43,6 +43,7 @@ def run(
 
     SIGTERM and Ctrl-C stop it cleanly at any moment; the next run goes on where this one ended.
     With --until-caught-up the exit code is 1 when a table waits for a decision: see `cdc status`.
+    After `cdc finish` there is nothing to do: it says so, and the exit code is 0.
     """
     loaded = load_config(config)
     live = ERRORS.is_terminal and log_format is LogFormat.TEXT
@@ -56,6 +57,9 @@ def run(
                 with Display(daemon.progress, ERRORS, live=live) as display:
                     daemon.run(until_caught_up=until_caught_up, show=display.show)
             stopped = [table for source in daemon.progress for table in source.stopped]
+    except Finished as error:
+        _tell_finished(error, log_format)
+        raise typer.Exit(0) from error
     except CdcError as error:
         if log_format is LogFormat.TEXT:
             raise
@@ -74,6 +78,14 @@ def _opened(daemon: Daemon, stop: Stop) -> bool:
             raise
         return False
     return True
+
+
+def _tell_finished(error: Finished, log_format: LogFormat) -> None:
+    """Tell that nothing is left to do; not by an exit code at which a service is started again."""
+    if log_format is LogFormat.TEXT:
+        tell(error.line)
+    else:
+        log.info("%s", error.line, extra=fields("finished"))
 
 
 def _log_failure(error: CdcError) -> None:

@@ -12,6 +12,7 @@ from cdc.cli.output import DATA, duration, put_json
 from cdc.pipeline.disk import Outlook, outlooks
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.postgres import state, switches
+from cdc.postgres.switches import Switch
 
 MB: Final = 1_000_000
 
@@ -31,14 +32,23 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
         with target.lease() as conn:
             known = state.identity(conn)
             mode = switches.mode(conn, known.version if known else 0)
+            end = switches.finished(conn)
     disks = outlooks(loaded, {each.name: _applied(each) for each in lags})
     if json:
-        put_json(_as_json(lags, disks, description) | {"mode": mode})
+        finished = end.switched_at if end else None
+        put_json(_as_json(lags, disks, description) | {"mode": mode, "finished_at": finished})
         return
     DATA.print(f"target  {description}", markup=False)
-    DATA.print(f"mode    {mode}: {MODES[mode]}", markup=False)
+    DATA.print(f"mode    {mode}: {MODES[mode]}{_for_good(end)}", markup=False)
     for each in lags:
         _print_source(each, disks[each.name])
+
+
+def _for_good(end: Switch | None) -> str:
+    if end is None:
+        return ""
+    unfinished = "; cdc finish had not come to its end: run it again" if end.unfinished else ""
+    return f", for good since {end.switched_at:%Y-%m-%d %H:%M:%S} UTC{unfinished}"
 
 
 def _applied(each: SourceLag) -> int:
@@ -86,6 +96,13 @@ def _disk(disk: Outlook) -> str:
     return words
 
 
+def _way_back(each: SourceLag) -> str:
+    if each.finished_at:
+        return f", for good: nothing is brought back since {each.finished_at:%Y-%m-%d %H:%M:%S} UTC"
+    left = f"; SQLite cannot hold {each.left_behind:,} rows" if each.left_behind else ""
+    return f": the lag is that of the way back{left}"
+
+
 def _print_source(each: SourceLag, disk: Outlook) -> None:
     DATA.print()
     DATA.print(f"{each.name}  {each.state}", markup=False, style="bold")
@@ -99,8 +116,7 @@ def _print_source(each: SourceLag, disk: Outlook) -> None:
     )
     DATA.print(f"  disk    {_disk(disk)}", markup=False)
     if each.returning:
-        left = f"; SQLite cannot hold {each.left_behind:,} rows" if each.left_behind else ""
-        DATA.print(f"  master  PostgreSQL: the lag is that of the way back{left}", markup=False)
+        DATA.print(f"  master  PostgreSQL{_way_back(each)}", markup=False)
     if each.freeze:
         since = f"{each.freeze.since:%Y-%m-%d %H:%M:%S} UTC"
         DATA.print(

@@ -8,7 +8,7 @@ from cdc.cli.install import refuse_several, selected, table_of
 from cdc.cli.options import ConfigOption, SourceOption, load_config
 from cdc.cli.output import tell
 from cdc.config import SourceConfig
-from cdc.sqlite import capture, surroundings
+from cdc.sqlite import capture, direction, surroundings
 from cdc.sqlite.connection import SourceFile, check_is_file
 from cdc.sqlite.lock import SourceLock
 
@@ -46,6 +46,13 @@ def uninstall(
 def _uninstall(source: SourceConfig, table: str | None) -> None:
     with SourceFile(source.path) as file:
         table = None if table is None else table_of(file, table)
+        with file.reading():
+            stand = direction.read(file)
         ended = capture.uninstall(file, None if table is None else [table])
+    if stand is not None:
+        tell(
+            f"{source.name}: PostgreSQL is the master for good. This file takes writes again, and"
+            " nothing carries them there."
+        )
     what = f"no longer captured: {', '.join(ended)}." if ended else "nothing was captured."
     tell(f"{source.name}: {what}")

@@ -90,6 +90,9 @@ class Rollback:
         if earlier.direction == "forward":
             self.report.reason = "a cutover has switched and has yet to end: run cdc cutover first"
             return self.report
+        if earlier.direction == "end":
+            self.report.reason = "there is no way back any more: run cdc finish again"
+            return self.report
         self.report.run = earlier.run
         return self._go_on()
 

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
 from uuid import uuid4
 
 from cdc.config import Config
-from cdc.cutover import behind, gates, recovery
+from cdc.cutover import behind, files, gates, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.gates import Gate
@@ -21,9 +20,6 @@ from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.proof.request import Request
 from cdc.proof.sources import prove
-
-REASON: Final = "moved to PostgreSQL by cdc cutover"
-"""What a service is told that still writes to SQLite."""
 
 
 def _unseen(_: str) -> None:
@@ -91,6 +87,9 @@ class Cutover:
         if earlier.direction == "back":
             report.reason = "a rollback has switched and has yet to end: run cdc rollback again"
             return report
+        if earlier.direction == "end":
+            report.reason = "the way back is being given up for good: run cdc finish again"
+            return report
         return self._go_on()
 
     def _check_gates(self) -> None:
@@ -125,7 +124,7 @@ class Cutover:
             switches.begin(conn, self.report.run, "forward", epoch)
         freezing = Freezing(self._config, self._target, at_rest, self.report, self._at)
         with self._clock.phase("freeze", "holding the files, draining, proving, sealing"):
-            used = freezing.seal(epoch, REASON, self._record_intent)
+            used = freezing.seal(epoch, files.REASON, self._record_intent)
         self._first_held = freezing.first_held or time.monotonic()
         self._at("sealed")
         return used

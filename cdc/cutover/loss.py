@@ -47,6 +47,13 @@ def accept_loss(config: Config, target: Target, journal: LocalJournal, report: R
     armed = files.armed(config)
     if not armed:
         raise Aborted("no file was sealed by a cutover: SQLite takes the writes already")
+    finished = [name for name, stand in armed.items() if stand.finished_at]
+    if finished:
+        raise Aborted(
+            f"the way back was given up for good by cdc finish: {', '.join(finished)} hold what the"
+            " old system was at its end, and nothing since",
+            hint="Restore PostgreSQL from its backup.",
+        )
     loss = Loss({name: stand.batch for name, stand in armed.items()}, files.last_batch(armed))
     files.give_back(config, None)
     journal.clear()

@@ -10,7 +10,7 @@ from cdc.cutover.hooks import HookRun
 from cdc.errors import CdcError
 from cdc.postgres.connection import Target
 
-Outcome = Literal["switched", "rolled_back", "aborted", "in_doubt"]
+Outcome = Literal["switched", "rolled_back", "finished", "aborted", "in_doubt"]
 
 FAST: Final = {
     "preflight": 120.0,
@@ -44,6 +44,16 @@ BACK: Final = {
     "start": 60.0,
 }
 """Seconds for each phase of the way back."""
+
+
+END: Final = {
+    "preflight": 60.0,
+    "proof": 3600.0,
+    "end": 20.0,
+    "files": 60.0,
+    "release": 600.0,
+}
+"""Seconds for each phase of the end of the way back; nobody waits for any of them."""
 
 
 class Aborted(CdcError):

@@ -39,8 +39,8 @@ class Settled:
 def settle(config: Config, target: Target, journal: LocalJournal) -> Settled | None:
     """Undo an earlier run that had not switched, or find one that has yet to go on; else None.
 
-    Raises InDoubt where an intent is on record and PostgreSQL does not answer; TargetError,
-    SourceError.
+    Raises InDoubt where an intent is on record and PostgreSQL does not answer; Finished where the
+    way back has come to its end; TargetError, SourceError.
     """
     intent = journal.read()
     try:
@@ -49,6 +49,8 @@ def settle(config: Config, target: Target, journal: LocalJournal) -> Settled | N
             if known is None or known.version < switches.SINCE_VERSION:
                 return None
             last = switches.last(conn)
+            if last is None or not last.unfinished:
+                switches.refuse_finished(conn)
     except TargetUnavailable as error:
         if intent is None:
             raise

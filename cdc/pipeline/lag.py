@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
@@ -15,6 +16,7 @@ from cdc.proof.drift import Drift
 from cdc.sqlite import direction, freeze, log, surroundings
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.direction import Direction
 from cdc.sqlite.freeze import Freeze
 from cdc.sqlite.lock import Holder, holder
 
@@ -43,7 +45,8 @@ class SourceLag:
     None without one.
 
     `returning` says that PostgreSQL is master: then the lag is that of the way back, its events are
-    entries of the queue, and `left_behind` counts rows that SQLite could not hold.
+    entries of the queue, and `left_behind` counts rows that SQLite could not hold. From
+    `finished_at` (UTC) on it is that for good, and there is no lag.
     """
 
     name: str
@@ -63,6 +66,7 @@ class SourceLag:
     drift: tuple[Drift, ...] = ()
     returning: bool = False
     left_behind: int = 0
+    finished_at: datetime | None = None
 
     @property
     def quarantined(self) -> int:
@@ -72,7 +76,8 @@ class SourceLag:
     @property
     def settled(self) -> bool:
         """Whether the lag means something: all is copied and nothing waits for a decision."""
-        return self.copied and not self.stopped and self.state != SourceState.HALTED
+        over = (SourceState.HALTED, SourceState.FINISHED)
+        return self.copied and not self.stopped and self.state not in over
 
 
 def measure(config: Config, target: Target) -> list[SourceLag]:
@@ -99,7 +104,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
     events, seconds = there.waiting(applied)
     left_behind = 0
     if there.returning:
-        events, seconds = _way_back(conn, source)
+        events, seconds = (0, 0.0) if there.finished_at else _way_back(conn, source)
         left_behind = len(reverse.quarantined(conn, source.name))
     running = holder(source.path)
     return SourceLag(
@@ -109,7 +114,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
         applied_seq=applied,
         lag_events=events,
         lag_seconds=seconds,
-        state=_state(known, running),
+        state=SourceState.FINISHED if there.finished_at else _state(known, running),
         message=known.message if known else "",
         copied=bool(known) and all(table.state == "live" for table in tables),
         holder=running,
@@ -129,6 +134,7 @@ def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
         freeze=there.freeze,
         returning=there.returning,
         left_behind=left_behind,
+        finished_at=there.finished_at,
     )
 
 
@@ -139,7 +145,15 @@ class _InFile:
     captured: int
     oldest: float | None
     freeze: Freeze | None
-    returning: bool
+    direction: Direction | None
+
+    @property
+    def returning(self) -> bool:
+        return self.direction is not None
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return self.direction.finished_at if self.direction else None
 
     def waiting(self, applied: int) -> tuple[int, float]:
         """How many events wait, and the age of the oldest in seconds."""
@@ -152,13 +166,13 @@ class _InFile:
 def _in_file(source: SourceConfig, applied: int) -> _InFile:
     with SourceFile(source.path) as file, file.reading():
         if log.read(file) is None:
-            return _InFile(0, None, None, returning=False)
+            return _InFile(0, None, None, None)
         changelog = Changelog(file)
         return _InFile(
             changelog.newest(),
             changelog.time_of_first_after(applied),
             freeze.read(file),
-            direction.read(file) is not None,
+            direction.read(file),
         )
 
 

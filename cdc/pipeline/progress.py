@@ -25,6 +25,7 @@ class SourceState(enum.StrEnum):
     WAITING = "waiting"  # for PostgreSQL, or for the file; trying again by itself
     HALTED = "halted"  # by something that needs a decision
     STOPPED = "stopped"
+    FINISHED = "finished"  # PostgreSQL is master for good
 
 
 @dataclass(slots=True)

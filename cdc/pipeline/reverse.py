@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cdc.errors import DirectionChanged, SourceError
+from cdc.errors import DirectionChanged, Finished, SourceError, TargetError
 from cdc.logs import fields
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.returning import Returning
@@ -96,7 +96,15 @@ class ReverseFlow:
 
         Raises DirectionChanged, SchemaMoved, SourceError, TargetError. After any of them the same
         step may be tried again: nothing is lost, and nothing done twice comes out differently.
+        Raises Finished once there is no way back any more.
         """
+        try:
+            return self._step()
+        except TargetError:
+            self._stand()  # the queue goes when all is finished
+            raise
+
+    def _step(self) -> Written | None:
         self._stand()  # also where nothing waits: the direction may have turned
         with self._target.lease() as conn:
             if not queue.waiting(conn, self._name):
@@ -122,6 +130,11 @@ class ReverseFlow:
 
     def _stand(self) -> Direction:
         stand = self._writer.stand()
+        if stand.finished_at is not None:
+            raise Finished(
+                f"{self._name}: PostgreSQL is the master for good since"
+                f" {stand.finished_at:%Y-%m-%d %H:%M:%S} UTC, nothing is brought back any more."
+            )
         if stand.epoch != self._epoch:
             raise DirectionChanged(
                 f"{self._file.path} takes rows under epoch {stand.epoch}, not {self._epoch}."

@@ -22,7 +22,7 @@ from cdc.pipeline.past import Past
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
-from cdc.postgres import state
+from cdc.postgres import state, switches
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.sqlite import capture, direction, introspect, released, surroundings
@@ -134,10 +134,12 @@ def _keys(tables: list[ReplicatedTable]) -> dict[int, tuple[int, ...] | None]:
 def open_session(config: Config, source: SourceConfig, target: Target, stop: Stop) -> Session:
     """Open a source and bring both its sides into order; every start goes through here.
 
-    Raises what the checks find: a SourceError or a TargetError that says what to do, or WayBack.
+    Raises what the checks find: a SourceError or a TargetError that says what to do, WayBack, or
+    Finished.
     """
     with target.lease() as conn:
         # PostgreSQL first: while it is away, each attempt leaves the file alone.
+        switches.refuse_finished(conn)
         target_id = state.install(conn)
         epoch = read_gate(conn).epoch
         known = state.source(conn, source.name)

@@ -15,6 +15,7 @@ from cdc.config import Config, SourceConfig
 from cdc.errors import (
     CdcError,
     DirectionChanged,
+    Finished,
     PositionMoved,
     SchemaMoved,
     SourceBusy,
@@ -120,6 +121,9 @@ class SourceWorker:
                     looks = self._wait(looks)
             self._settle()
             self._enter(SourceState.STOPPED)
+        except Finished as error:
+            log.info("%s", error, extra=fields("finished", source=self.source.name))
+            self._enter(SourceState.FINISHED)
         except BaseException as error:  # noqa: BLE001  (whatever it is, the operator must see it)
             self._halt(error)
         finally:

@@ -1,7 +1,8 @@
 """The gate: who may write to the target tables. Its SQL is `triggers/postgres/guard.sql`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import class_row
@@ -70,10 +71,18 @@ def _turn(conn: Connection, epoch: int, *, to_open: bool, wait_seconds: float) -
 
 
 def _holders(conn: Connection) -> str:
-    """Who holds the gate as it is, for a message: what the role may know of each."""
+    """Who holds the gate as it is, for a message."""
     rows = conn.execute(
         "SELECT pid, role, application, state, seconds FROM cdc.gate_holders()"
     ).fetchall()
+    return named_sessions(rows)
+
+
+def named_sessions(rows: Sequence[tuple[Any, ...]]) -> str:
+    """Sessions for a message: pid, role, application, state, age of the transaction in seconds.
+
+    All but the pid may be None, as far as the role may not know it.
+    """
     named = []
     for pid, user, application, state, age in rows[:MOST_NAMED]:
         words = [f"pid {pid}"]

@@ -18,7 +18,7 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 9
+VERSION: Final = 10
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
@@ -29,6 +29,7 @@ STEPS: Final[dict[int, str]] = {
     7: "postgres/step_7.sql",
     8: "postgres/step_8.sql",
     9: "postgres/step_9.sql",
+    10: "postgres/step_10.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 

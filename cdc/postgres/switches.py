@@ -11,15 +11,21 @@ from typing import Final, Literal
 
 from psycopg.rows import class_row
 
-from cdc.errors import GateMoved
+from cdc.errors import Finished, GateMoved
 from cdc.postgres.connection import Connection
 from cdc.postgres.gate import close_gate, open_gate, read_gate
+from cdc.postgres.state import identity
 from cdc.postgres.translate import translated
 
 SINCE_VERSION: Final = 9
 """The version of the schema cdc from which on there is a journal."""
 
-Direction = Literal["forward", "back"]
+END_SINCE_VERSION: Final = 10
+"""The version from which on the end of the way back stands in it."""
+
+Direction = Literal["forward", "back", "end"]
+"""To PostgreSQL, back to SQLite, or the end of the way back."""
+
 Mode = Literal["normal", "active", "rollback"]
 """SQLite is master; PostgreSQL is; PostgreSQL is closed, on the way back."""
 
@@ -80,6 +86,28 @@ def mode(conn: Connection, version: int) -> Mode:
     return "rollback" if back else "normal"
 
 
+def finished(conn: Connection) -> Switch | None:
+    """The run that has ended the way back for good; None as long as there is none."""
+    known = identity(conn)
+    if known is None or known.version < END_SINCE_VERSION:
+        return None
+    found = last(conn, "end")
+    return found if found is not None and found.switched_at is not None else None
+
+
+def refuse_finished(conn: Connection) -> None:
+    """Raise Finished where PostgreSQL is master for good, and cdc has nothing to do any more."""
+    end = finished(conn)
+    if end is not None:
+        raise Finished(
+            f"PostgreSQL is the master for good since {end.switched_at:%Y-%m-%d %H:%M} UTC, by cdc"
+            " finish: nothing is replicated any more, in either direction.",
+            hint="Run cdc finish again: it had not come to its end."
+            if end.unfinished
+            else "cdc events and cdc history go on telling what was.",
+        )
+
+
 def begin(conn: Connection, run: str, direction: Direction, epoch: int) -> None:
     """Note that a run is about to touch something; on the disk when this returns."""
     with translated("begin the journal of the cutover"), conn.transaction():
@@ -123,6 +151,13 @@ def switch_back(conn: Connection, run: str) -> None:
     with translated("switch to SQLite"), conn.transaction():
         conn.execute("SET LOCAL synchronous_commit = on")
         _advance(conn, run, "begun", "switched")
+
+
+def end_way_back(conn: Connection, run: str, reason: str) -> None:
+    """Make PostgreSQL the master for good, for a run that was begun: there is no way back."""
+    with translated("end the way back"), conn.transaction():
+        conn.execute("SET LOCAL synchronous_commit = on")
+        _advance(conn, run, "begun", "switched", reason)
 
 
 def decide(conn: Connection, run: str, reason: str) -> State:

@@ -5,7 +5,7 @@ events; their keys are *in flight*, and say nothing. Each is *owed* until it was
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -142,3 +142,42 @@ class Following:
         """What became of a key last, up to `position`; None where it only changed behind it."""
         changes = self._changes[layout].get(form, ())
         return next((each for each in reversed(changes) if each.seq <= position), None)
+
+
+class OnTheWay:
+    """In the place of a `Following` while PostgreSQL is master: any row may be on its way back, so
+    each that differs is owed.
+    """
+
+    def __init__(self, layouts: Iterable[int]) -> None:
+        self._owed: dict[int, dict[Form, Key]] = {layout: {} for layout in layouts}
+
+    def catch_up(self) -> None:
+        """There is no log to read."""
+
+    def is_at_end(self) -> bool:
+        """Whether nothing is left to read."""
+        return True
+
+    def forget(self, position: int) -> None:
+        """Nothing is kept."""
+
+    def in_flight(self, layout: int, form: Form, position: int) -> bool:  # noqa: ARG002  (as Following's)
+        """Nobody can tell: who compares has to owe what differs."""
+        return False
+
+    def at(self, layout: int, form: Form, position: int) -> Change | None:  # noqa: ARG002  (as Following's)
+        """No earlier state of a row is known."""
+        return None
+
+    def owe(self, layout: int, form: Form, key: Key) -> None:
+        """Note that a key is still to be compared."""
+        self._owed[layout][form] = key
+
+    def owed(self, layout: int) -> dict[Form, Key]:
+        """The keys of a table that are still to be compared."""
+        return dict(self._owed[layout])
+
+    def settle(self, layout: int, form: Form) -> None:
+        """Note that a key was compared."""
+        del self._owed[layout][form]

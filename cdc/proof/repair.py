@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import Config
+from cdc.errors import TargetRefused
 from cdc.pipeline import errand
 from cdc.pipeline.repair import KIND
+from cdc.postgres import state
 from cdc.postgres.connection import Target
+from cdc.postgres.gate import read_gate
 from cdc.postgres.keys import dump_key
 from cdc.proof.outcome import SourceOutcome, Verdict
 from cdc.proof.request import Request
@@ -33,6 +36,13 @@ def prove_and_repair(
     Returns the first verdict and the last one, in which `repaired` counts the rows of each table
     that were written again. A running daemon is asked to write; without one it is done here.
     """
+    with target.lease() as conn:
+        known = state.identity(conn)
+        if known is not None and read_gate(conn).open:
+            raise TargetRefused(
+                "PostgreSQL is the master, and its rows are not written again from SQLite's",
+                hint="Without --repair cdc verify shows what SQLite does not have.",
+            )
     first = last = prove(config, target, request, wait=wait, watch=watch)
     repaired: dict[tuple[str, str], int] = {}
     while _differences(last):

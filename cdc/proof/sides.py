@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cdc.postgres.connection import Target
-from cdc.proof.following import Following, Form
+from cdc.proof.following import Following, Form, OnTheWay
 from cdc.proof.source import ProvenSource
 from cdc.proof.target import ProvenTable
 from cdc.schema import Key, Row
@@ -21,7 +21,7 @@ class Sides:
     target: Target
 
     @property
-    def following(self) -> Following:
+    def following(self) -> Following | OnTheWay:
         return self.file.following
 
     @property

@@ -81,6 +81,14 @@ class Snapshot:
             for found in cursor:
                 yield self.table.row(found)
 
+    def queued(self) -> bool:
+        """Whether anything that was written to the table has yet to be brought back."""
+        found = self._conn.execute(
+            "SELECT FROM cdc.queue WHERE source = %s AND name = %s LIMIT 1",
+            (self.table.source, self.table.mapped.source.name),
+        ).fetchone()
+        return found is not None
+
     def quarantined(self) -> frozenset[Key]:
         """The keys in the table's quarantine."""
         name = self.table.mapped.source.name

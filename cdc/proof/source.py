@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from cdc.errors import CdcError, SchemaMoved
-from cdc.proof.following import Following
+from cdc.proof.following import Following, OnTheWay
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.rows import Bound
 
@@ -35,7 +35,7 @@ class ProvenSource:
         file: SourceFile,
         schema_version: int,
         seconds: float,
-        following: Following,
+        following: Following | OnTheWay,
         wait: Wait,
         *,
         share: float | None = None,

@@ -2,20 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
 from cdc.config import Config, SourceConfig
-from cdc.errors import CdcError, ConfigError, SourceReplaced, TargetRefused
+from cdc.errors import CdcError, ConfigError, GateMoved, SourceReplaced, TargetRefused
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.mapper import kept_mapping
-from cdc.postgres import hold_back, state, stopped
+from cdc.postgres import hold_back, state, stopped, switches
 from cdc.postgres.connection import Connection, Target
+from cdc.postgres.gate import read_gate
 from cdc.proof import kept, runs
-from cdc.proof.following import Following, LogGone
+from cdc.proof.following import Following, LogGone, OnTheWay
 from cdc.proof.integrity import look_at_keys
 from cdc.proof.outcome import SourceOutcome, TableOutcome, Verdict
 from cdc.proof.request import Request
@@ -83,9 +84,13 @@ class SourceProof:
                 known = self._known(conn)  # it has moved on, and what lies behind it was pruned
             made = {t.name: t for t in state.captured_tables(conn, self._source.name)}
             waiting = {t.name: t.reason for t in stopped.stopped_tables(conn, self._source.name)}
+            backward = read_gate(conn).open
+        if backward and self._request.share is not None:
+            # The daemon's own watch is about what it writes to PostgreSQL.
+            raise GateMoved("PostgreSQL takes the writes now")
         try:
             with SourceFile(self._source.path) as file:
-                self._prove(file, known, made, waiting)
+                self._prove(file, known, made, waiting, backward=backward)
         finally:
             with self._target.lease() as conn:
                 hold_back.let_go(conn, self._source.name, owner)
@@ -111,6 +116,8 @@ class SourceProof:
         known: state.Source,
         made: dict[str, state.CapturedTable],
         waiting: dict[str, str],
+        *,
+        backward: bool,
     ) -> None:
         with file.reading():
             own = log.read(file)
@@ -124,12 +131,16 @@ class SourceProof:
         pairs = self._pairs(every, made, waiting)
         seconds = self._config.replication.lock_bound_ms / 1000 / 2
         name = self._source.name
-        tables = {each.layout: ProvenTable(name, mapped) for each, mapped, _ in pairs}
-        following = Following(file, tables, known.applied_seq, seconds)
+        tables = {
+            each.layout: ProvenTable(name, mapped, written=backward) for each, mapped, _ in pairs
+        }
+        following = (
+            OnTheWay(tables) if backward else Following(file, tables, known.applied_seq, seconds)
+        )
         source = ProvenSource(
             file, schema_version, seconds, following, self._wait, share=self._request.share
         )
-        touched = self._touched(file, pairs, known.applied_seq, seconds)
+        touched = self._touched(file, pairs, known.applied_seq, seconds, anew=backward)
         self._look_at_columns(pairs, made)
         for each, _, outcome in pairs:
             self.current = outcome
@@ -195,9 +206,15 @@ class SourceProof:
         return pairs
 
     def _touched(
-        self, file: SourceFile, pairs: Sequence[Pair], position: int, seconds: float
+        self,
+        file: SourceFile,
+        pairs: Sequence[Pair],
+        position: int,
+        seconds: float,
+        *,
+        anew: bool,
     ) -> Touched:
-        if self._request.full:
+        if self._request.full or anew:
             return Touched(position, position)
         with self._target.lease() as conn:
             names = [each.name for each, _, _ in pairs]
@@ -219,6 +236,13 @@ class SourceProof:
             return
         with self._target.lease() as conn:
             runs.record(conn, self.outcome, full=self._request.full, began_at=began_at)
+
+
+@contextmanager
+def _proving(target: Target) -> Iterator[Connection]:
+    with target.lease() as conn:
+        switches.refuse_finished(conn)
+        yield conn
 
 
 def _mapped(
@@ -243,14 +267,17 @@ def prove(
 
     `wait` may call the waits off, as a stop does. `watch` is entered around the work. Raises
     ConfigError where the request names what is not there, TargetError where PostgreSQL does not
-    answer, and ProofBusy where another proof is under way.
+    answer, ProofBusy where another proof is under way, and Finished.
+
+    While PostgreSQL is master SQLite has to hold what PostgreSQL does (`cdc.proof.backward`);
+    otherwise it is the other way round.
     """
     chosen = [config.source(request.source)] if request.source else list(config.sources)
     started, began_at = time.monotonic(), datetime.now(UTC)
     proofs = [SourceProof(config, each, target, request, wait) for each in chosen]
     workers = max(1, (config.postgres.max_connections - 1) // CONNECTIONS)
     with (
-        target.lease() as conn,
+        _proving(target) as conn,
         runs.alone(conn, patience=PATIENCE_SECONDS),
         watch(proofs),
         ThreadPoolExecutor(min(workers, len(proofs)), "cdc-proof") as pool,

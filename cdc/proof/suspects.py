@@ -32,7 +32,7 @@ MOST_SUSPECTS: Final = 10_000
 """With more of them it is as well to compare every row when both sides stand still."""
 
 
-class _Suspicion(RowComparison):
+class Suspicion(RowComparison):
     """Owes every row that differs, whatever the reason."""
 
     def __init__(self, sides: Sides, outcome: TableOutcome) -> None:
@@ -80,7 +80,7 @@ def suspects(
 def _compare(sides: Sides) -> TableOutcome:
     name = sides.captured.name
     outcome = TableOutcome(name, name)
-    rows = _Suspicion(sides, outcome)
+    rows = Suspicion(sides, outcome)
     proof = TableProof(sides, rows, outcome, keep=_nothing_is_kept, flush=_nothing_is_kept)
     if proof.ranged:
         proof.run([WHOLE])

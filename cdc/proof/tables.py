@@ -7,6 +7,7 @@ from typing import Final
 
 from cdc.postgres import quarantine
 from cdc.proof import kept
+from cdc.proof.backward import BackwardDebts
 from cdc.proof.debts import Debts
 from cdc.proof.gaps import WHOLE, Gap, gaps
 from cdc.proof.kept import Kept, KeptRange
@@ -17,6 +18,7 @@ from cdc.proof.runs import another_waits
 from cdc.proof.sides import Sides
 from cdc.proof.snapshot import Standing, snapshot
 from cdc.proof.source import ProofStopped
+from cdc.proof.suspects import Suspicion
 from cdc.proof.table import TableProof, TargetMoved
 from cdc.proof.touched import Touched
 from cdc.proof.unordered import compare_whole
@@ -46,8 +48,13 @@ class TableRun:
         self._source = sides.table.source
         self._target = sides.target
         self._outcome = outcome
-        self._rows = RowComparison(sides, outcome)
-        self._debts = Debts(sides, self._rows, wait)
+        # While others write to the target, a row that differs may only be on its way back.
+        self._backward = sides.table.written
+        judged = RowComparison(sides, outcome)
+        self._rows = Suspicion(sides, outcome) if self._backward else judged
+        self._debts: Debts | BackwardDebts = (
+            BackwardDebts(sides, judged, wait) if self._backward else Debts(sides, judged, wait)
+        )
         self._standing: Standing | None = None
         self._unsaved: list[KeptRange] = []
         self._yields = False
@@ -75,14 +82,15 @@ class TableRun:
             flush=self._save_when_due,
         )
         if proof.ranged:
-            usable = [] if request.full else self._usable(held, touched, request)
+            anew = request.full or self._backward
+            usable = [] if anew else self._usable(held, touched, request)
             self._prove_ranges(proof, held, usable, touched)
         else:
             compare_whole(self._sides, self._rows, self._outcome)
         self._outcome.owed = self._debts.settle()
         self._check_quarantine()
         self._outcome.done = True
-        if self._outcome.equal:
+        if self._outcome.equal and not self._backward:
             with self._target.lease() as conn:
                 name, position = self._sides.captured.name, touched.position
                 kept.advance(conn, self._source, name, standing, position=position, mark=held.mark)
@@ -143,12 +151,13 @@ class TableRun:
 
     def _save(self) -> None:
         self._next_save = time.monotonic() + SAVE_SECONDS
-        if self._unsaved and self._standing is not None:
+        # What others may write to at any moment stands for nothing later.
+        if self._unsaved and self._standing is not None and not self._backward:
             with self._target.lease() as conn:
                 kept.save(
                     conn, self._source, self._sides.captured.name, self._standing, self._unsaved
                 )
-            self._unsaved.clear()
+        self._unsaved.clear()
 
     def _check_quarantine(self) -> None:
         """Count the rows that are missing by rights, and the entries that no row stands behind."""

@@ -222,7 +222,9 @@ def retake(file: SourceFile, table: str, *, wait: Wait = time.sleep) -> bool:
 def _end_captures(file: SourceFile, tables: list[str] | None) -> list[StoredCapture]:
     if log.read(file) is None:
         return []
-    direction.refuse_way_back(file, "to end its capture")
+    stand = direction.read(file)
+    if stand is None or stand.finished_at is None:  # what has come to its end may be cleared away
+        direction.refuse_way_back(file, "to end its capture")
     if tables is None:
         freeze.lift(file)
     else:

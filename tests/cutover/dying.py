@@ -1,6 +1,7 @@
-"""A cutover or a rollback in which a process dies by kill -9 at a state of the test's choosing.
+"""A cutover, a rollback or its end, in which a process dies by kill -9 at a state that is given.
 
-`python dying.py CONFIG cutover|rollback STATE [PID]`: it kills itself, or the process PID once.
+`python dying.py CONFIG cutover|rollback|finish STATE [PID]`: it kills itself, or the process PID
+once.
 STATE is one that `at` hears of, or falls between two of them: `one sealed` and `one given back`,
 when the first of several files is. It reports its outcome.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from cdc.config import load
 from cdc.cutover import files
 from cdc.cutover.back import Rollback
+from cdc.cutover.end import Finish
 from cdc.cutover.forward import Cutover
 from cdc.cutover.intent import local_journal
 from cdc.postgres.connection import Target
@@ -54,7 +56,7 @@ def _main() -> None:
     killer = Killer(state, int(pids[0]) if pids else os.getpid())
     hold._commit = killer.after("one sealed", hold._commit)
     files._give_back = killer.after("one given back", files._give_back)
-    run = {"cutover": Cutover, "rollback": Rollback}[kind]
+    run = {"cutover": Cutover, "rollback": Rollback, "finish": Finish}[kind]
     loaded = load(Path(config), environ={})
     with Target(loaded.postgres.dsn) as target, local_journal(loaded) as journal:
         report = run(loaded, target, journal, at=killer).run()

@@ -1,0 +1,88 @@
+"""`cdc finish`: the way back is given up, and PostgreSQL is the master for good."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cdc.cli.cutover import YesOption, confirm, tell_phase
+from cdc.cli.cutover_report import print_report, report_as_json
+from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
+from cdc.cli.output import DATA, duration, put_json
+from cdc.cutover.end import Ending, Finish, hours_left
+from cdc.cutover.intent import local_journal
+
+
+def finish(
+    config: ConfigOption = None,
+    *,
+    yes: YesOption = False,
+    abandon: Annotated[
+        bool,
+        typer.Option(
+            "--abandon",
+            help="Go through with it although SQLite does not have all that PostgreSQL has.",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """End the move: no way back any more, and PostgreSQL free of cdc's guards, queue and triggers.
+
+    Possible from the cutover on, also before rollback_hours are over. SQLite must have all that
+    was written to PostgreSQL: the daemon is running, and both sides are proven equal now. The files
+    stay frozen as they are then, the event store stays, and a running daemon ends. Exit code 0 when
+    that is done, or was before, 1 when it is not, 3 when that could not be told. Run again, it ends
+    what was begun.
+    """
+    loaded = load_config(config)
+    with open_target(loaded) as target:
+        left = hours_left(loaded, target)
+        confirm(_question(left, abandon=abandon), yes=yes or left is None)
+        with local_journal(loaded) as journal:
+            run = Finish(loaded, target, journal, abandon=abandon, tell=tell_phase)
+            report = run.run()
+    if json:
+        put_json(report_as_json(report) | _as_json(run.ending))
+    else:
+        print_report(report)
+        _print(run.ending)
+    raise typer.Exit(report.exit_code)
+
+
+def _question(left: float | None, *, abandon: bool) -> str:
+    still = f" It is open for {duration(left * 3600)} more." if left else ""
+    lost = " What SQLite does not have yet will be in PostgreSQL alone." if abandon else ""
+    return f"Give up the way back to SQLite for good?{still}{lost}"
+
+
+def _as_json(ending: Ending) -> dict[str, Any]:
+    return {
+        "finished_at": ending.at,
+        "switched_at": ending.opened_at,
+        "way_back_seconds": ending.open_seconds,
+        "sources": [
+            {"name": name, "batch": stand.batch, "last_batch_at": stand.at}
+            for name, stand in ending.stands.items()
+        ],
+        "released": {
+            "tables": [".".join(table) for table in ending.released.tables],
+            "triggers": ending.released.triggers,
+            "queue_entries": ending.released.entries,
+        },
+        "given_up": ending.given_up,
+    }
+
+
+def _print(ending: Ending) -> None:
+    if ending.at is None:
+        return
+    lasted = "" if ending.open_seconds is None else f", open for {duration(ending.open_seconds)}"
+    DATA.print(f"the way back ended at {ending.at:%Y-%m-%d %H:%M:%S} UTC{lasted}", markup=False)
+    for name, stand in ending.stands.items():
+        last = f", the last one at {stand.at:%Y-%m-%d %H:%M:%S} UTC" if stand.at else ""
+        DATA.print(f"  {name}: {stand.batch:,} batches came back{last}", markup=False)
+    done = ending.released
+    if done.tables:
+        names = ", ".join(".".join(table) for table in done.tables)
+        DATA.print(f"dropped: {done.triggers} triggers of {names}; the queue", markup=False)
+    for each in ending.given_up:
+        DATA.print(f"given up: {each}", markup=False)
