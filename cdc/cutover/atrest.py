@@ -34,7 +34,7 @@ from cdc.proof.target import ProvenTable
 from cdc.schema import Key
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, Wait
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 from cdc.sqlite.moves import application_schema
 from cdc.sqlite.rows import Bound
 
@@ -175,13 +175,12 @@ class SourceAtRest:
             if not seen.standing.guarded or seen.standing.quarantine[0]:
                 raise Changed(f"{self._name}: {pair.captured.name} is not as the gates saw it.")
             theirs = seen.rows_of(wanted)
+        lookup = Lookup(self._file, pair.captured.source)
         with self._file.reading():
             return [
                 f"{pair.captured.name} {', '.join(literal(value) or 'NULL' for value in key)}"
                 for key in wanted
-                if not table.same(
-                    row_of(self._file, pair.captured.source, key), theirs.get(table.key_forms(key))
-                )
+                if not table.same(lookup.row(key), theirs.get(table.key_forms(key)))
             ]
 
 

@@ -30,7 +30,7 @@ from cdc.postgres.misfit import show_key
 from cdc.postgres.preparation import holdable
 from cdc.schema import Key
 from cdc.sqlite.log import Position
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +169,10 @@ class Replication:
 
     def _read_again(self, table: ReplicatedTable, keys: Sequence[Key]) -> tuple[int, TableChanges]:
         """The rows of these keys, and where the log ended when they were read."""
+        lookup = Lookup(self._session.file, table.source)
         with self._session.reading():
             as_of = self._session.changelog.newest()
-            rows = {key: row_of(self._session.file, table.source, key) for key in keys}
+            rows = {key: lookup.row(key) for key in keys}
         found = [row for row in rows.values() if row is not None]
         gone = [key for key, row in rows.items() if row is None]
         deletes = [form for key in gone for form in holdable(table.mapped, key)]

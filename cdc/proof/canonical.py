@@ -35,6 +35,7 @@ class ColumnForms:
     def __init__(self, column: TargetColumn) -> None:
         self._type = column.type
         self._lossy = bool(column.type.options.instead)
+        self._may_be_null = column.type.options.instead == "null"
         self._of_source, self._of_target = _forms(column)
 
     @property
@@ -49,7 +50,7 @@ class ColumnForms:
         """What PostgreSQL should hold for a value of SQLite."""
         if value is None:
             return NULL
-        if self._type.options.instead == "null" and self._type.alters(value):
+        if self._may_be_null and self._type.alters(value):
             return NULL
         try:
             return self._of_source(value)
@@ -77,19 +78,17 @@ class ColumnForms:
 
 def of_sqlite(value: Value) -> Canonical:
     """A value of SQLite by its storage class and its bits."""
-    match value:
-        case None:
-            return NULL
-        case int():
-            return ("integer", value)
-        case float():
-            return ("real", struct.pack(">d", value))
-        case str():
-            return ("text", value.encode())
-        case UndecodableText():
-            return ("text", bytes(value))
-        case bytes():
-            return ("blob", value)
+    return _BY_CLASS[type(value)](value)
+
+
+_BY_CLASS: Final[dict[type, Form]] = {
+    type(None): lambda _: NULL,
+    int: lambda value: ("integer", value),
+    float: lambda value: ("real", struct.pack(">d", value)),
+    str: lambda value: ("text", value.encode()),
+    UndecodableText: lambda value: ("text", bytes(value)),
+    bytes: lambda value: ("blob", value),
+}
 
 
 def shown(form: Canonical) -> str | None:

@@ -6,6 +6,7 @@ a row that changes each second does not escape.
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,11 +16,11 @@ from cdc.proof.sides import Sides
 from cdc.proof.snapshot import snapshot
 from cdc.proof.source import STOPPED, ProofStopped
 from cdc.proof.target import TargetRow
-from cdc.schema import Key
+from cdc.schema import Key, Row
 from cdc.sqlite.connection import Wait
 
-AT_ONCE: Final = 200
-"""Keys looked up in one short read of the file."""
+AT_ONCE: Final = 1_000
+"""Keys looked up in one snapshot of the target."""
 
 PATIENCE_SECONDS: Final = 5.0
 """How long to wait for the target to apply anything at all, before what is owed stays so."""
@@ -52,7 +53,6 @@ class Debts:
             keys = list(owed.items())
             for at in range(0, len(keys), AT_ONCE):
                 position = self._settle(keys[at : at + AT_ONCE])
-                self._sides.file.give_way()
             if position != last or len(following.owed(layout)) < len(owed):
                 last, end = position, time.monotonic() + PATIENCE_SECONDS
             elif time.monotonic() > end:
@@ -66,12 +66,7 @@ class Debts:
         with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             self._rows.look(seen)
             theirs = seen.rows_of([key for _, key in owed])
-            with sides.file.reading():
-                rows = {
-                    form: sides.row_of(key)
-                    for form, key in owed
-                    if not sides.is_in_flight(form, seen.position)
-                }
+            rows = self._read_at_rest(owed, seen.position)
         for form, key in owed:
             found = theirs.get(form)
             if form in rows:
@@ -81,6 +76,25 @@ class Debts:
             sides.following.settle(sides.layout, form)
         sides.following.forget(seen.position)
         return seen.position
+
+    def _read_at_rest(
+        self, owed: Sequence[tuple[Form, Key]], position: int
+    ) -> dict[Form, Row | None]:
+        """SQLite's rows of the keys that nothing has changed behind `position`, in short reads."""
+        sides, lookup = self._sides, self._sides.lookup()
+        rows: dict[Form, Row | None] = {}
+        left = deque(owed)
+        while left:
+            with sides.file.reading():
+                end = time.monotonic() + sides.file.seconds
+                while left:
+                    form, key = left.popleft()
+                    if not sides.is_in_flight(form, position):
+                        rows[form] = lookup.row(key)
+                    if time.monotonic() >= end:
+                        break
+            sides.file.give_way()
+        return rows
 
     def _judge_moving(self, form: Form, key: Key, found: TargetRow | None, position: int) -> bool:
         change = self._sides.following.at(self._sides.layout, form, position)

@@ -8,7 +8,7 @@ from cdc.proof.source import ProvenSource
 from cdc.proof.target import ProvenTable
 from cdc.schema import Key, Row
 from cdc.sqlite.captures import Captured
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,6 @@ class Sides:
         """Note that a key is still to be compared."""
         self.following.owe(self.layout, form, key)
 
-    def row_of(self, key: Key) -> Row | None:
-        """The row of a key in SQLite; within a read transaction."""
-        return row_of(self.file.file, self.captured.source, key)
+    def lookup(self) -> Lookup:
+        """What finds the rows of keys in SQLite."""
+        return Lookup(self.file.file, self.captured.source)

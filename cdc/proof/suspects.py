@@ -94,11 +94,12 @@ def _look_again(sides: Sides, keys: set[Key]) -> set[Key]:
         return keys
     with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
         theirs = seen.rows_of(list(keys))
+    lookup = sides.lookup()
     with sides.file.file.reading():
         return {
             key
             for key in keys
-            if not sides.table.same(sides.row_of(key), theirs.get(sides.table.key_forms(key)))
+            if not sides.table.same(lookup.row(key), theirs.get(sides.table.key_forms(key)))
         }
 
 

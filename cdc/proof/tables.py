@@ -165,11 +165,12 @@ class TableRun:
             entries = quarantine.entries(conn, self._source, self._sides.captured.name)
             with snapshot(conn, self._sides.table) as seen:
                 position = seen.position
+        lookup = self._sides.lookup()
         for at in range(0, len(entries), QUARANTINED_AT_ONCE):
             with self._sides.file.reading():
                 for entry in entries[at : at + QUARANTINED_AT_ONCE]:
                     form = self._sides.table.key_forms(entry.key)
-                    row = self._sides.row_of(entry.key)
+                    row = lookup.row(entry.key)
                     if row is not None:
                         name = "quarantined" if entry.dropped_at is None else "dropped"
                         setattr(self._outcome, name, getattr(self._outcome, name) + 1)

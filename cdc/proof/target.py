@@ -59,6 +59,9 @@ class ProvenTable:
         self.mapped = mapped
         self.columns = [ProvenColumn(column) for column in mapped.columns]
         self.key_at = mapped.key_at
+        self._key_columns = mapped.key_columns
+        self._key_forms = [self.columns[at].forms.of_source for at in mapped.key_at]
+        self._target_forms = [column.forms.of_target for column in self.columns]
         self.table = sql.Identifier(mapped.schema, mapped.name)
         self.ordered = all(column.type.ordered for column in mapped.key_columns)
         self._key = [_key_column(column.name, column.type.wire) for column in mapped.key_columns]
@@ -71,9 +74,7 @@ class ProvenTable:
 
     def key_forms(self, key: Key) -> TargetRow:
         """A key of SQLite in the form in which keys are compared."""
-        return tuple(
-            self.columns[at].forms.of_source(v) for at, v in zip(self.key_at, key, strict=True)
-        )
+        return tuple([form(value) for form, value in zip(self._key_forms, key, strict=True)])
 
     def same(self, row: Row | None, found: TargetRow | None) -> bool:
         """Whether both sides have the same of one key; None is no row."""
@@ -156,10 +157,7 @@ class ProvenTable:
 
     def row(self, found: Sequence[Any]) -> TargetRow:
         """A row that PostgreSQL has sent, in the form in which rows are compared."""
-        return tuple(
-            c.forms.of_target(v) if v is not None else ("null", None)
-            for c, v in zip(self.columns, found, strict=True)
-        )
+        return tuple([form(value) for form, value in zip(self._target_forms, found, strict=True)])
 
     def _values(self) -> sql.Composed:
         return _list(
@@ -190,9 +188,7 @@ class ProvenTable:
     def _key_texts(self, key: Key) -> tuple[str, ...] | None:
         texts = tuple(
             literal(value) if column.type.name == "literal" else _text(form)
-            for column, value, form in zip(
-                self.mapped.key_columns, key, self.key_forms(key), strict=True
-            )
+            for column, value, form in zip(self._key_columns, key, self.key_forms(key), strict=True)
         )
         unheld = any(text is None or "\0" in text for text in texts)
         return None if unheld else texts  # type: ignore[return-value]

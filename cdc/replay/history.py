@@ -17,7 +17,7 @@ from cdc.replay.reader import Beginning, EventReader, sources_of
 from cdc.replay.selection import Chosen, Selection
 from cdc.schema import Key, Value
 from cdc.sqlite import introspect
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 
 CATCH_UPS: Final = 100
 """How often the log's end is looked for beside a busy writer, before a row counts as it is."""
@@ -179,6 +179,6 @@ def _present(reader: EventReader, table: str, key: Key) -> Image | None:
         return None  # it can not be captured as it is now, so it has no key that we know
     if len(source.table.key) != len(key):
         return None
-    row = row_of(reader.file, source, key)
+    row = Lookup(reader.file, source).row(key)
     columns = (column.name for column in source.table.columns)
     return None if row is None else dict(zip(columns, row, strict=True))

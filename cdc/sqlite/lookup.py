@@ -1,5 +1,6 @@
-"""Finding the row of one key."""
+"""Finding the rows of keys."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from cdc.schema import Key, Row, UndecodableText
@@ -11,22 +12,43 @@ from cdc.sqlite.rows import Bound, read_rows
 ONE: Final = Bound(seconds=1.0, rows=1)
 
 
-def row_of(file: SourceFile, source: SourceTable, key: Key) -> Row | None:
-    """The row that has exactly this key, None without one; for use within a read transaction.
+class Lookup:
+    """Finds rows of one table of an open file by their keys."""
 
-    Of several rows whose key is the same for being NULL, the first.
-    """
-    table = source.table
-    columns = [
-        f"_cdc_t.{column.name if table.rowid_key and i == 0 else quote(column.name)}"
-        for i, column in enumerate(table.columns)
-    ]
-    # As the key's index compares, so that it is used; and then byte for byte, below.
-    conditions = [
-        f"{columns[position]} COLLATE {table.columns[position].collation} IS "
-        + ("CAST(? AS TEXT)" if isinstance(value, UndecodableText) else "?")
-        for position, value in zip(table.key, key, strict=True)
-    ]
-    rest = f"FROM {quote(table.name)} AS _cdc_t WHERE {' AND '.join(conditions)} LIMIT 1"
-    rows = read_rows(file, columns, rest, key, ONE).rows
-    return next((row for row in rows if tuple(row[i] for i in table.key) == key), None)
+    def __init__(self, file: SourceFile, source: SourceTable) -> None:
+        table = source.table
+        self._file = file
+        self._key_at = table.key
+        self._columns = [
+            f"_cdc_t.{column.name if table.rowid_key and i == 0 else quote(column.name)}"
+            for i, column in enumerate(table.columns)
+        ]
+        # As the key's index compares, so that it is used; and then byte for byte, below.
+        self._conditions = [
+            f"{self._columns[at]} COLLATE {table.columns[at].collation} IS" for at in table.key
+        ]
+        self._from = f"FROM {quote(table.name)} AS _cdc_t WHERE"
+        self._plain = f"SELECT {', '.join(self._columns)} {self._rest('?' for _ in table.key)}"
+
+    def row(self, key: Key) -> Row | None:
+        """The row that has exactly this key, None without one; for use within a read transaction.
+
+        Of several rows whose key is the same for being NULL, the first.
+        """
+        for row in self._rows(key):
+            if tuple(row[at] for at in self._key_at) == key:
+                return row
+        return None
+
+    def _rows(self, key: Key) -> list[Row]:
+        if not any(isinstance(value, UndecodableText) for value in key):
+            try:
+                return list(self._file.query(self._plain, key))
+            except UnicodeDecodeError:
+                pass  # another of its texts is not UTF-8: read more slowly, as its bytes
+        marks = ("CAST(? AS TEXT)" if isinstance(value, UndecodableText) else "?" for value in key)
+        return read_rows(self._file, self._columns, self._rest(marks), key, ONE).rows
+
+    def _rest(self, marks: Iterable[str]) -> str:
+        conditions = map(" ".join, zip(self._conditions, marks, strict=True))
+        return f"{self._from} {' AND '.join(conditions)} LIMIT 1"

@@ -10,7 +10,7 @@ from cdc.event import REVERSE_FLOW, Op
 from cdc.schema import Key, Row, UndecodableText, Value
 from cdc.sqlite.captures import Captured
 from cdc.sqlite.connection import SourceFile
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 from cdc.sqlite.names import CHANGELOG, quote
 from cdc.sqlite.triggers import ROW, mirror_name, render
 
@@ -32,6 +32,7 @@ class RowWriter:
             for i, column in enumerate(table.columns)
         ]
         self.writable = [i for i, column in enumerate(table.columns) if not column.generated]
+        self._lookup = Lookup(file, captured.source)
         self._fill = render(captured.source, captured.layout).fill
 
     def takes(self, position: int) -> bool:
@@ -40,7 +41,7 @@ class RowWriter:
 
     def row(self, key: Key) -> Row | None:
         """The row of exactly this key; 1 and 1.0 are two."""
-        found = row_of(self._file, self._source, key)
+        found = self._lookup.row(key)
         if found is None or exact(found[i] for i in self._table.key) != exact(key):
             return None
         return found
