@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bench import target
+from bench import product, target
 from bench.report import Figure, show
 
 NAMES: Final = (
@@ -34,6 +34,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no bench {', '.join(sorted(unknown))}")
+    product.compile_modules()
     figures: list[Figure] = []
     with target.server() as dsn:
         for name in options.names or NAMES:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench import legacy, product, target
+from bench.peak import peak
 from bench.report import Figure
 
 BOUND = ("under", 150.0)
@@ -20,14 +21,6 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
         legacy.busy(file, events)
         with product.Daemon(config, database) as daemon:
             daemon.wait_until_applied(events)
-            peak = _peak_megabytes(daemon.pid)
+            megabytes = peak(daemon.pid)
     note = f"VmHWM of the process, after {events:,} events of a table of 25 columns"
-    return [Figure("memory with a backlog", peak, " MB", BOUND, note)]
-
-
-def _peak_megabytes(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        name, value = line.split(":", 1)
-        if name == "VmHWM":
-            return int(value.split()[0]) * 1024 / 1e6
-    raise RuntimeError("the system does not tell the peak of the resident set")
+    return [Figure("memory with a backlog", megabytes, " MB", BOUND, note)]

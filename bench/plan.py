@@ -25,6 +25,7 @@ FILL: Final = """
 
 TIMED: Final = """
 import contextlib, json, sys, time
+from bench.peak import peak
 from cdc.cli import main
 from cdc.sqlite.connection import SourceFile
 held, reading = [], SourceFile.reading
@@ -41,8 +42,7 @@ try:
     main(["plan", "--json", "-c", sys.argv[1]])
 finally:
     held.sort()
-    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
-    found = {"megabytes": int(peak) * 1024 / 1e6, "reads": len(held), "longest": held[-1]}
+    found = {"megabytes": peak(), "reads": len(held), "longest": held[-1]}
     sys.stderr.write(json.dumps(found | {"most": held[len(held) * 99 // 100]}))
 """
 """Runs the plan; says what it took, and for how long the reads held the lock, in milliseconds."""

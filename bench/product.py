@@ -1,5 +1,6 @@
 """The product as an operator runs it: a configuration, and `cdc` as a process of its own."""
 
+import compileall
 import subprocess
 import sys
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 import psycopg
+
+from cdc import __file__ as package
 
 PATIENCE_SECONDS: Final = 600.0
 
@@ -27,6 +30,13 @@ def write_config(directory: Path, dsn: str, files: Sequence[Path], *, archive: b
     store = "" if archive else "[archive]\nenabled = false\n"
     config.write_text(f'[postgres]\ndsn = "{dsn}"\n{store}{sources}', encoding="utf-8")
     return config
+
+
+def compile_modules() -> None:
+    """Compile the product's modules, as installing it does; a checkout would be compiled by each
+    process anew where Python is told to write no bytecode.
+    """
+    compileall.compile_dir(Path(package).parent, quiet=1)
 
 
 def cdc(*arguments: str | Path) -> None:

@@ -1,7 +1,6 @@
 """What a proof costs: a full one against plain scans, an incremental one against a full one, its
 memory, and what a legacy writer notices of it."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import apsw
 import psycopg
 
 from bench import legacy, product, target
+from bench.peak import peak_of_command
 from bench.report import Figure, interleaved
 from cdc.config import Config, load
 from cdc.postgres.connection import Target
@@ -115,21 +115,10 @@ def _incremental(config: Config, to: Target, file: Path, config_path: Path, roun
 
 def _memory(config_path: Path) -> Figure:
     """The peak of a proof of the larger table, against that of the start of the same command."""
-    small = _peak_megabytes("lag", "-c", config_path)
-    peak = _peak_megabytes("verify", "--full", "-c", config_path)
-    note = f"peak of the process, {small:.0f} MB of which any command has"
+    small = peak_of_command("lag", "-c", config_path)
+    peak = peak_of_command("verify", "--full", "-c", config_path)
+    note = f"VmHWM of the process, {small:.0f} MB of which any command has"
     return Figure("memory of a full proof", peak, " MB", MEMORY_BOUND, note)
-
-
-def _peak_megabytes(*arguments: str | Path) -> float:
-    with subprocess.Popen(
-        [sys.executable, "-m", "cdc", *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0  # it was waited for
-    return usage.ru_maxrss * 1024 / 1e6
 
 
 _WRITER: Final = """
