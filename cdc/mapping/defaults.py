@@ -130,16 +130,22 @@ class Choice:
         """The first type to try that takes all values, NULLs aside."""
         if self._empty:
             return natural_type(self._column, in_key=self._in_key)
-        found = self._left[0]
-        affinity = self._column.affinity
-        return target_type(found.name, affinity, found.options, in_key=self._in_key)
+        return _chosen(self._left[0], in_key=self._in_key)
 
 
 def choose(column: Column, values: Iterable[Value], *, in_key: bool = False) -> TargetType:
-    """The target type for a column with these values."""
-    choice = Choice(column, in_key=in_key)
-    choice.add(values)
-    return choice.type
+    """The target type for a column with these values, all of them at hand."""
+    present = [value for value in values if value is not None]
+    if not present:
+        return natural_type(column, in_key=in_key)
+    # What comes behind the first type that goes is not tried.
+    found = next(type_ for type_ in candidates(column) if all(map(type_.accepts, present)))
+    return _chosen(found, in_key=in_key)
+
+
+def _chosen(found: TargetType, *, in_key: bool) -> TargetType:
+    """The type as the column gets it: candidates are all as strict as those of a key."""
+    return target_type(found.name, found.affinity, found.options, in_key=in_key)
 
 
 def _forms(spec: str) -> tuple[Options, ...]:
