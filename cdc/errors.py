@@ -19,6 +19,8 @@
     ├── DestinationTaken         a replay would meet what others put there        exit 2
     ├── ArchiveError             the event store could not be used                exit 3
     │   └── ArchiveDamaged       a segment of it is missing, or not what was written
+    ├── BackupError              a backup could not be made, or be restored       exit 3
+    │   └── BackupDamaged        a file of it is missing, or not what was written
     └── TargetError              PostgreSQL could not be used                     exit 3
         ├── TargetUnavailable    no answer; the same call may succeed later
         ├── TargetRefused        it answered no; trying again will not help
@@ -124,6 +126,14 @@ class ArchiveError(CdcError):
 
 class ArchiveDamaged(ArchiveError):
     """A segment of the event store is missing, or is not what was written."""
+
+
+class BackupError(CdcError):
+    """A backup could not be made, or not be restored where it was to go."""
+
+
+class BackupDamaged(BackupError):
+    """A file of a backup is missing, or is not what was written."""
 
 
 class DirectionChanged(SourceError):

@@ -32,6 +32,8 @@ COMMANDS: Final = (
     "history",
     "quarantine",
     "archive",
+    "backup",
+    "restore",
     "demo",
 )
 """In the order of the help. Each is a module beside this one that holds a function of its name, or

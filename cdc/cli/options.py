@@ -35,11 +35,15 @@ def load_config(option: Path | None) -> Config:
     return load(locate(option))
 
 
+def target_dsn(config: Config) -> str:
+    """Where the target is; the embedded server is started where it is meant."""
+    if config.postgres.embedded:
+        return embedded.start(config.path.parent / EMBEDDED_DIRECTORY)
+    return config.postgres.dsn
+
+
 @contextmanager
 def open_target(config: Config) -> Iterator[Target]:
-    """The target of the configuration; the embedded server is started where it is meant."""
-    dsn = config.postgres.dsn
-    if config.postgres.embedded:
-        dsn = embedded.start(config.path.parent / EMBEDDED_DIRECTORY)
-    with Target(dsn, max_connections=config.postgres.max_connections) as target:
+    """The target of the configuration."""
+    with Target(target_dsn(config), max_connections=config.postgres.max_connections) as target:
         yield target

