@@ -101,6 +101,8 @@ class SourceAtRest:
 
         `seconds` bounds one read of the file. Raises CdcError, as a proof does.
         """
+        with self._target.lease() as conn:
+            self._check_unchanged(conn)
         tables = [
             (pair.captured, ProvenTable(self._name, pair.mapped, written=True))
             for pair in self._pairs.values()

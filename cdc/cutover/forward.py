@@ -28,7 +28,7 @@ def _unseen(_: str) -> None:
 
 class Cutover:
     """One run of the cutover. `tell` hears in words what begins, `at` each state that is reached:
-    held, drained, proven, intended, sealed, switched, validated, open.
+    begun, held, drained, proven, intended, sealed, switched, validated, open.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Cutover:
         with self._target.lease() as conn:
             epoch = self._epoch = read_gate(conn).epoch
             switches.begin(conn, self.report.run, "forward", epoch)
+        self._at("begun")
         freezing = Freezing(self._config, self._target, at_rest, self.report, self._at)
         with self._clock.phase("freeze", "holding the files, draining, proving, sealing"):
             used = freezing.seal(epoch, files.REASON, self._record_intent)

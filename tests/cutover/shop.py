@@ -46,12 +46,15 @@ OF_THE_OTHER_SIDE = 1_000_000
 """From here on the rows are PostgreSQL's prober's."""
 
 
-def replicated(site, more: str = MORE, **settings: object):
+NAMES = ("shop.db", "other.db")
+
+
+def replicated(site, more: str = MORE, names: tuple[str, str] = NAMES, **settings: object):
     """Two files, replicated by a running daemon, and proven."""
-    site.sqlite(SHOP)
-    site.sqlite(OTHER, name="other.db")
+    site.sqlite(SHOP, name=names[0])
+    site.sqlite(OTHER, name=names[1])
     (site.folder / ".env").write_text("DB_ENGINE=sqlite\n")
-    site.configure("shop.db", "other.db", more=more, poll_ms=100, **settings)
+    site.configure(*names, more=more, poll_ms=100, **settings)
     site.daemon()
     wait_until(site.caught_up)
     prove(site)
@@ -73,7 +76,7 @@ def mode(site) -> str:
 
 def sqlite_writes(site) -> bool:
     """Whether SQLite takes writes, tried in a transaction that is rolled back."""
-    with site.connection() as db:
+    with site.connection(site.config.sources[0].path) as db:
         db.execute("BEGIN")
         try:
             db.execute("UPDATE orders SET price = price")

@@ -1,0 +1,176 @@
+"""What goes wrong around the switch: before it the master goes on, and the cause is named."""
+
+import os
+import subprocess
+from contextlib import contextmanager
+
+import apsw
+import psycopg
+import pytest
+
+from cdc.cutover.back import Rollback
+from cdc.cutover.forward import Cutover
+from tests.support.waiting import wait_until
+
+from .conftest import run
+from .shop import MORE, masters, prove, replicated, returning
+
+HOOKS = "".join(
+    f'\n[[hooks]]\non = "{on}"\ncommand = ["sh", "-c", "echo {on} >> ran; test ! -e no-{on}"]\n'
+    for on in ("stop", "start")
+)
+
+
+def plant_in_sqlite(site, price: float) -> None:
+    """Past the capture and the freeze, as only a connection without triggers can."""
+    with site.connection() as db:
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        db.execute("UPDATE orders SET price = ? WHERE id = 1", (price,))
+
+
+def plant_in_postgres(site, price: float) -> None:
+    """Past the guard and the queue, as only a session can that says it is cdc's."""
+    with psycopg.connect(site.dsn) as conn:
+        conn.execute("SET LOCAL cdc.session = 'on'")
+        conn.execute("UPDATE orders SET price = %s WHERE id = 1", (price,))
+
+
+PLANTS = (plant_in_sqlite, plant_in_postgres)
+
+
+def test_a_wrong_row_on_either_side_stops_the_cutover(site):
+    """Before the last full proof, or after it in a row that has changed since."""
+    shop = replicated(site)
+    for plant in PLANTS:
+        plant(shop, 99.0)
+        assert not shop.prove(full=True).converged
+        report = run(shop, Cutover)
+        assert (report.outcome, "proof" in report.reason) == ("aborted", True), report
+        shop.sqlite("UPDATE orders SET price = 1.5 WHERE id = 1")
+        wait_until(shop.caught_up)
+        prove(shop)
+        planted = []
+
+        def tell(words: str) -> None:
+            if words.startswith("proving"):
+                shop.sqlite("UPDATE orders SET price = 1.25 WHERE id = 1")
+                wait_until(shop.caught_up)
+
+        def at(state: str, plant=plant, planted=planted) -> None:
+            if state == "begun" and not planted:
+                planted.append(plant(shop, 98.0))
+
+        report = run(shop, Cutover, tell=tell, at=at)
+        assert report.outcome == "aborted", report
+        assert "shop in 1 rows (orders 1)" in report.reason
+        shop.sqlite("UPDATE orders SET price = 1.5 WHERE id = 1")
+        wait_until(shop.caught_up)
+        prove(shop)
+    assert masters(shop) == (True, False)
+    assert run(shop, Cutover).outcome == "switched"
+
+
+def test_a_wrong_row_on_either_side_stops_the_rollback(site):
+    """It is named, PostgreSQL goes on, and it comes back once it is written there again."""
+    shop = replicated(site)
+    assert run(shop, Cutover).outcome == "switched"
+    for plant in PLANTS:
+        wait_until(lambda: returning(shop))
+        plant(shop, 99.0)
+        report = run(shop, Rollback)
+        assert report.outcome == "aborted", report
+        assert "shop in 1 rows (orders 1)" in report.reason
+        assert masters(shop) == (False, True)
+        shop.postgres("UPDATE orders SET id = id WHERE id = 1")
+    wait_until(lambda: returning(shop))
+    assert run(shop, Rollback).outcome == "rolled_back"
+    assert shop.sqlite("SELECT price FROM orders WHERE id = 1") == [(99.0,)]
+    shop.wait_until_equal()
+
+
+def test_queue_triggers_that_somebody_has_disabled_stop_the_rollback(site):
+    """What was written without them has not come back, and they are looked at when all is shut."""
+    shop = replicated(site)
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+
+    def at(state: str) -> None:
+        if state == "begun":
+            shop.postgres("ALTER TABLE orders DISABLE TRIGGER ALL")
+            shop.postgres("UPDATE orders SET price = 5 WHERE id = 1")
+
+    report = run(shop, Rollback, at=at)
+    assert report.outcome == "aborted", report
+    assert "the queue's triggers" in report.reason
+    shop.postgres("ALTER TABLE orders ENABLE ALWAYS TRIGGER _cdc_guard")
+    assert masters(shop) == (False, True)
+
+
+def test_a_hook_that_fails(site):
+    """A stop hook ends the run, and the services are started again; a start hook is only named."""
+    shop = replicated(site, more=MORE + HOOKS)
+    ran, no_stop, no_start = (shop.folder / name for name in ("ran", "no-stop", "no-start"))
+    for kind, done, kept in ((Cutover, "switched", True), (Rollback, "rolled_back", False)):
+        no_stop.touch()
+        report = run(shop, kind)
+        assert (report.outcome, report.exit_code) == ("aborted", 1), report
+        assert "the stop hook sh -c" in report.reason
+        assert ran.read_text() == "stop\nstart\n"
+        assert masters(shop) == (kept, not kept)
+        no_stop.unlink()
+        no_start.touch()
+        report = run(shop, kind)
+        assert (report.outcome, report.exit_code) == (done, 1), report
+        assert "the start hook sh -c" in report.trouble[0]
+        assert masters(shop) == (not kept, kept)
+        no_start.unlink()
+        ran.unlink()
+        if kind is Cutover:
+            wait_until(lambda: returning(shop))
+
+
+@contextmanager
+def small_disk(place, kilobytes: int):
+    """A file system with so much room, and what fills it to its last byte."""
+    place.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", place]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk that is full takes the right to mount one")
+    filler = place / "filler"
+
+    def fill() -> None:
+        with filler.open("wb", buffering=0) as out:
+            for size in (4096, 1):
+                try:
+                    while out.write(b"x" * size):
+                        pass
+                except OSError:
+                    continue
+
+    try:
+        yield fill, filler.unlink
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.parametrize(("full", "state"), [("files", "held"), (".cdc", "proven")])
+def test_a_full_disk_stops_the_cutover(full, state, site):
+    """That of the files, or that of the local journal; nothing stays frozen on it."""
+    (site.folder / "files").mkdir()
+    with small_disk(site.folder / full, 1024) as (fill, empty):
+        names = ("files/shop.db", "files/other.db")
+        shop = replicated(site, names=names, min_free_disk_mb=0)
+
+        def at(now: str) -> None:
+            if now == state:
+                fill()
+
+        report = run(shop, Cutover, at=at)
+        assert (report.outcome, report.exit_code) == ("aborted", 1), report
+        assert "full" in report.reason or os.strerror(28) in report.reason, report
+        empty()
+        assert masters(shop) == (True, False)
+        shop.sqlite("UPDATE orders SET price = 3 WHERE id = 1", name=names[0])
+        wait_until(shop.caught_up)
+        assert run(shop, Cutover).outcome == "switched"
+        shop.cdc.close()
