@@ -94,7 +94,8 @@ class Applier:
         action = f"apply {advance.source} {advance.from_seq}…{advance.to_seq}"
         few = [(table, each) for table, each in ready if not isinstance(each.rows, Packed)]
         kept = [(table, each.fit) for table, each in few if each.fit is not None]
-        with translated(action), _naming_refusals(), naming_misfits(kept), _abandoned(conn):
+        written = [table for table, _ in ready] + ([chunk.table] if chunk else [])
+        with translated(action), _naming_refusals(written), naming_misfits(kept), _abandoned(conn):
             write = self._apply_carefully if careful else self._apply
             return write(conn, advance, ready, chunk)
 
@@ -223,8 +224,10 @@ def _abandoned(conn: Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _naming_refusals() -> Iterator[None]:
-    """Raise a ValueDoesNotFit where the server refuses a row that no dumper minded."""
+def _naming_refusals(written: Sequence[MappedTable]) -> Iterator[None]:
+    """Raise a ValueDoesNotFit where the server refuses a row that no dumper minded: it does not say
+    which, so that it can only be one of the tables that were written.
+    """
     try:
         yield
     except psycopg.errors.UniqueViolation as exc:
@@ -234,8 +237,9 @@ def _naming_refusals() -> Iterator[None]:
             hint="drop the index, or exclude the table; cdc drops only what it has made itself",
         ) from exc
     except ROW_ERRORS as exc:
+        names = " or ".join(dict.fromkeys(f"{each.schema}.{each.name}" for each in written))
         raise ValueDoesNotFit(
-            f"a row does not fit: {reason(exc)}",
+            f"a row of {names} does not fit: {reason(exc)}",
             hint="shorten the value in SQLite, set it aside by on_error = "
             '"quarantine" in [replication], or exclude the table',
         ) from exc

@@ -117,7 +117,7 @@ def _capture(
         if outdated is not None:
             _create(file, source, outdated, anew=False)
         else:
-            _widen(file, len(source.table.columns))
+            _widen(file, source)
             layout = layouts.add(file, _record(file, source, lineage, read_to))
             _create(file, source, layout, anew=True)
     except CaptureRefused:
@@ -268,10 +268,12 @@ def _forget(file: SourceFile, stored: StoredCapture, read_to: int | None) -> Non
     file.query("DELETE FROM _cdc_capture WHERE layout = ?", (stored.layout,))
 
 
-def _widen(file: SourceFile, columns: int) -> None:
+def _widen(file: SourceFile, source: SourceTable) -> None:
+    columns = len(source.table.columns)
     if columns > MOST_COLUMNS:
         raise CaptureRefused(
-            f"A table of {file.path} has {columns} columns; {MOST_COLUMNS} can be captured.",
+            f"Table {quote(source.name)} of {file.path} has {columns} columns; at most"
+            f" {MOST_COLUMNS} can be captured.",
             hint="Exclude the table in the configuration.",
         )
     present = len(log.changelog_columns(file)) - VALUES

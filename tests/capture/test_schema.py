@@ -148,6 +148,10 @@ def test_a_newer_trigger_of_the_application_is_overtaken(story: Story) -> None:
     assert story.log() == [("i", 1, 6)]
 
 
+WIDE = ", ".join(f"c{i}" for i in range(1, 2000))
+"""With one more, as many columns as SQLite allows."""
+
+
 @pytest.mark.parametrize(
     ("ddl", "reason"),
     [
@@ -157,6 +161,10 @@ def test_a_newer_trigger_of_the_application_is_overtaken(story: Story) -> None:
             "collation OWN_COLLATION",
         ),
         (["CREATE TABLE t (rowid, _rowid_, oid)"], "hide its rowid"),
+        (
+            [f"CREATE TABLE t (c0 INTEGER PRIMARY KEY, {WIDE})"],
+            'Table "t" of .* has 2000 columns',
+        ),
         (
             [
                 "CREATE TABLE t (k INTEGER PRIMARY KEY, a)",

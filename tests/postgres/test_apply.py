@@ -147,10 +147,10 @@ def test_a_check_in_the_target_is_named(applier, conn, create, advance, outsider
 
 @PATHS
 def test_a_key_too_long_for_the_index(applier, conn, create, advance):
-    """A key that no index entry can hold is a value that does not fit."""
+    """A key that no index entry can hold is a value that does not fit; its table is named."""
     table = create("t", k=TEXT)
     incompressible = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(3000))
-    with pytest.raises(ValueDoesNotFit, match="index row"):
+    with pytest.raises(ValueDoesNotFit, match=r"a row of target\.t does not fit: index row"):
         applier.apply(conn, advance(), [(table, TableChanges([(incompressible,)], []))])
 
 
