@@ -224,6 +224,7 @@ def _print_effects() -> None:
     _line("What the application can notice once its tables are captured", style="bold")
     for words in (
         "ALTER TABLE … DROP COLUMN fails; `cdc uninstall --table T` clears the way.",
+        "A table renamed under legacy_alter_table takes no writes until cdc run has mended it.",
         "total_changes() counts the rows that the capture writes; the file grows with each write.",
         "Each write takes some microseconds longer. docs/capture.md has the whole list.",
     ):

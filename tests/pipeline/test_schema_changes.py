@@ -1,5 +1,6 @@
 """What changes beneath a running daemon, or behind its back, is noticed and made good."""
 
+import apsw
 import pytest
 
 ROWS = """
@@ -73,6 +74,45 @@ def test_change_of_the_schema_while_no_daemon_runs(shop, change):
     shop.catch_up()
     shop.assert_equal()
     shop.assert_position_exact()
+
+
+RENAMED_THE_OLD_WAY = (
+    "PRAGMA legacy_alter_table = ON; ALTER TABLE orders RENAME TO sales;"
+    "ALTER TABLE staff RENAME TO people; PRAGMA legacy_alter_table = OFF"
+)
+WRITES = "DELETE FROM sales WHERE id % 7 = 0; REPLACE INTO people VALUES (9999, 'name 7')"
+
+
+def can_write(shop):
+    """Whether the triggers compile; without a write that would be part of what is looked at."""
+    try:
+        shop.sqlite("EXPLAIN DELETE FROM sales; EXPLAIN REPLACE INTO people VALUES (1, 'x')")
+    except apsw.SQLError:
+        return False
+    return True
+
+
+def test_table_renamed_the_old_way_is_mended_by_the_daemon(shop):
+    """The triggers keep its old name, and no write compiles; the daemon mends that unasked."""
+    daemon = shop.daemon()
+    shop.sqlite(RENAMED_THE_OLD_WAY)
+    daemon.wait_until(lambda: can_write(shop))
+    shop.sqlite(WRITES)
+    shop.wait_until_equal(daemon=daemon)
+    assert {"sales", "people"} <= shop.created().keys()
+
+
+@pytest.mark.parametrize("command", ["run --until-caught-up", "install"])
+def test_table_renamed_the_old_way_is_mended_by_a_command(shop, command):
+    """Without a daemon the next start does it."""
+    shop.catch_up()
+    shop.sqlite(RENAMED_THE_OLD_WAY)
+    assert not can_write(shop)
+    assert shop.cdc(*command.split()).code == 0
+    assert can_write(shop)
+    shop.sqlite(WRITES)
+    shop.catch_up()
+    shop.assert_equal()
 
 
 def test_changes_of_the_schema_beside_writes(shop):
