@@ -85,5 +85,6 @@ class BackwardDebts:
             raise GateMoved("the gate was closed meanwhile: begin anew, when it is settled")
 
     def _read(self, owed: Sequence[tuple[Form, Key]]) -> dict[Form, Row | None]:
+        lookup = self._sides.lookup()
         with self._sides.file.reading():
-            return {form: self._sides.row_of(key) for form, key in owed}
+            return {form: lookup.row(key) for form, key in owed}
