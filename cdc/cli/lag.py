@@ -7,7 +7,9 @@ from rich.table import Table
 
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
+from cdc.cli.plan_words import number
 from cdc.pipeline.lag import SourceLag, measure
+from cdc.pipeline.progress import SourceState
 
 
 def lag(
@@ -67,9 +69,16 @@ def as_json(lags: list[SourceLag]) -> dict[str, Any]:
     }
 
 
-def _state(each: SourceLag) -> str:
-    state = each.state if each.copied or each.state != "stopped" else "stopped, copy incomplete"
-    return f"{state}, frozen" if each.freeze else state
+def state_words(each: SourceLag) -> str:
+    """The state for people: what is stopped is a table, and where nobody works nothing runs."""
+    words = [each.state]
+    if each.state == SourceState.STOPPED:
+        words = ["not running"] if each.copied else ["not running", "copy incomplete"]
+    if each.stopped:
+        words.append(f"{number(len(each.stopped), 'table')} stopped")
+    if each.freeze:
+        words.append("frozen")
+    return ", ".join(words)
 
 
 def _table(lags: list[SourceLag]) -> Table:
@@ -79,7 +88,7 @@ def _table(lags: list[SourceLag]) -> Table:
     for each in lags:
         table.add_row(
             each.name,
-            _state(each),
+            state_words(each),
             f"{each.captured_seq:,}",
             f"{each.applied_seq:,}",
             f"{each.lag_events:,}",

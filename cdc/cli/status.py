@@ -7,6 +7,7 @@ from rich.table import Table
 
 from cdc.cli.freeze import freeze_as_json
 from cdc.cli.lag import as_json as lag_as_json
+from cdc.cli.lag import state_words
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
 from cdc.pipeline.disk import Outlook, outlooks
@@ -105,7 +106,7 @@ def _way_back(each: SourceLag) -> str:
 
 def _print_source(each: SourceLag, disk: Outlook) -> None:
     DATA.print()
-    DATA.print(f"{each.name}  {each.state}", markup=False, style="bold")
+    DATA.print(f"{each.name}  {state_words(each)}", markup=False, style="bold")
     DATA.print(f"  file    {each.path}", markup=False)
     DATA.print(f"  daemon  {each.holder or 'not running'}", markup=False)
     behind = f", the oldest {duration(each.lag_seconds)} old" if each.lag_events else ""

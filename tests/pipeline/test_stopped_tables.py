@@ -73,7 +73,9 @@ def test_table_stops_alone(legacy, reason):
     assert outcome.code == 1
     shown = legacy.cdc("status")
     assert words in shown.out
-    assert legacy.cdc("lag").code == 1
+    assert "shop  not running, 1 table stopped\n" in shown.out
+    lag = legacy.cdc("lag")
+    assert (lag.code, "not running, 1 table stopped" in lag.out) == (1, True)
 
 
 def test_table_whose_triggers_cannot_be_made_stops_alone(legacy):
