@@ -1,4 +1,4 @@
-"""The progress of `cdc verify` on a terminal: one bar for each source, for its present table."""
+"""The progress of `cdc verify` on a terminal: one bar for each source, over all its tables."""
 
 import threading
 from collections.abc import Sequence
@@ -55,12 +55,10 @@ class VerifyProgress:
                 self._show(task, proof)
 
     def _show(self, task: TaskID, proof: SourceProof) -> None:
-        seen = sum(table.rows for table in proof.outcome.tables)
-        # The numbers of rows are only estimated, and may be less than there are.
-        expected = sum(table.expected or table.rows for table in proof.outcome.tables)
+        seen, expected = proof.progress
         name = (
             proof.outcome.name
             if proof.current is None
             else (f"{proof.outcome.name}: {proof.current.name}")
         )
-        self._progress.update(task, description=name, completed=seen, total=max(seen, expected))
+        self._progress.update(task, description=name, completed=seen, total=expected)

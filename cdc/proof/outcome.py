@@ -82,9 +82,9 @@ class KeySequence:
 class TableOutcome:
     """What was found for one table.
 
-    `rows` are those of SQLite that were compared in this run, of at most about `expected`;
-    `kept_rows` those of ranges that were
-    proven before and not touched since, the oldest `kept_since`. `missing`, `extra` and `different`
+    `rows` are those of SQLite that were compared in this run, `expected` at most about how many the
+    table has, where that is known; `kept_rows` are those of ranges that were proven before and not
+    touched since, the oldest `kept_since`. `missing`, `extra` and `different`
     count rows. `altered` counts values for which the configuration has another one stored,
     `altered_columns` those of each column. `quarantined` and `dropped` rows are missing by rights;
     `target_rows` are those of PostgreSQL, where all of them were read in this run; `stale` are
@@ -128,6 +128,11 @@ class TableOutcome:
     findings: list[Finding] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     sequence: KeySequence | None = None
+
+    @property
+    def to_compare(self) -> int:
+        """About how many rows are compared in the end; no estimate any more once that is done."""
+        return self.rows if self.done else max(self.rows, (self.expected or 0) - self.kept_rows)
 
     @property
     def differences(self) -> int:

@@ -32,6 +32,7 @@ from cdc.sqlite.captures import Captured, captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.log import Position
+from cdc.sqlite.walk import TableWalk
 
 SINCE_VERSION: Final = 7
 """The version of the schema cdc that this rests on."""
@@ -62,6 +63,12 @@ class SourceProof:
         self._wait = wait
         self.outcome = SourceOutcome(source.name)
         self.current: TableOutcome | None = None
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many rows are compared, and about how many there are to compare; kept ones apart."""
+        tables = list(self.outcome.tables)
+        return sum(each.rows for each in tables), sum(each.to_compare for each in tables)
 
     def run(self) -> SourceOutcome:
         """Prove the source. What stands in the way of it becomes a `problem` of the outcome."""
@@ -140,6 +147,9 @@ class SourceProof:
         source = ProvenSource(
             file, schema_version, seconds, following, self._wait, share=self._request.share
         )
+        with file.reading():
+            for each, _, outcome in pairs:
+                outcome.expected = TableWalk(file, each.source).estimated_rows()
         touched = self._touched(file, pairs, known.applied_seq, seconds, anew=backward)
         self._look_at_columns(pairs, made)
         for each, _, outcome in pairs:

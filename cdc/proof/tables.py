@@ -24,7 +24,6 @@ from cdc.proof.touched import Touched
 from cdc.proof.unordered import compare_whole
 from cdc.schema import Key
 from cdc.sqlite.connection import Wait
-from cdc.sqlite.walk import TableWalk
 
 SAVE_SECONDS: Final = 1.0
 """How much of the work a kill may undo."""
@@ -71,9 +70,6 @@ class TableRun:
             self._outcome.guarded = standing.guarded
             if standing.state != "live":
                 raise TargetMoved(f"{self._outcome.target} is not copied yet.")
-        with self._sides.file.reading():
-            walk = TableWalk(self._sides.file.file, self._sides.captured.source)
-            self._outcome.expected = walk.estimated_rows()
         proof = TableProof(
             self._sides,
             self._rows,

@@ -1,6 +1,7 @@
 """The proof of a source that is being written and replicated."""
 
 import threading
+from contextlib import contextmanager
 
 import psycopg
 
@@ -138,6 +139,33 @@ def test_only_what_was_touched_is_compared_again(site):
     assert site.prove().converged  # it rests on the guard, and says so
     assert not site.prove(full=True).converged
     assert not site.prove().converged  # a range that differed is not kept
+
+
+def test_how_much_is_left_is_known_from_the_start(site, monkeypatch):
+    """Of all tables, the later ones too; what is kept is not counted as work."""
+    site.sqlite(TABLES)
+    site.sqlite("CREATE TABLE u (id INTEGER PRIMARY KEY); INSERT INTO u SELECT id FROM t")
+    site.configure()
+    site.catch_up()
+    proofs, seen = [], []
+    prove_table = TableRun.run
+
+    def look_and_prove(self, *arguments, **options):
+        seen.append(proofs[0].progress)
+        prove_table(self, *arguments, **options)
+        seen.append(proofs[0].progress)
+
+    @contextmanager
+    def watch(begun):
+        proofs[:] = begun
+        yield
+
+    monkeypatch.setattr(TableRun, "run", look_and_prove)
+    site.prove(full=True, watch=watch)
+    assert seen == [(0, 10000), (5000, 10000), (5000, 10000), (10000, 10000)]
+    seen.clear()
+    site.prove(watch=watch)
+    assert seen == [(0, 10000), (0, 5000), (0, 5000), (0, 0)]
 
 
 def test_what_is_applied_while_a_proof_begins_is_not_forgotten(site, monkeypatch):

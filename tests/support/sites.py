@@ -6,7 +6,7 @@ file in one process would drop each other's locks. Python's own sqlite3 runs in 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +200,10 @@ class Site:
                         found.append(f"not proven: {source.problem} {unproven}")
         return found
 
-    def prove(self, *, full: bool = False, **request: Any) -> Verdict:
+    def prove(self, *, full: bool = False, watch: Any = nullcontext, **request: Any) -> Verdict:
         """What `cdc verify` does, without the cost of a process of its own."""
         with self.target() as target:
-            return prove(self.config, target, Request(full=full, **request))
+            return prove(self.config, target, Request(full=full, **request), watch=watch)
 
     def assert_equal(self) -> None:
         """Every row of every table is equal on both sides; for sources at rest."""
