@@ -66,7 +66,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 def _parse(path: Path, place: Place) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        # Some editors begin a file with a mark of its encoding, which TOML has no place for.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(
             f"There is no configuration at {path}.",

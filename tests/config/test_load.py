@@ -103,6 +103,14 @@ def test_every_key_is_read(load_text: Load, tmp_path: Path) -> None:
     assert isinstance(config.cutover.max_lag_seconds, float)
 
 
+def test_a_file_of_another_editor_reads_the_same(load_text: Load, tmp_path: Path) -> None:
+    """A mark of the encoding and other ends of lines are of no account."""
+    expected = load_text(WHOLE)
+    path = tmp_path / "config.toml"
+    path.write_bytes(WHOLE.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load(path, {}) == expected
+
+
 def test_a_source_goes_to_its_own_schema_or_to_the_common_one(load_text: Load) -> None:
     config = load_text(WHOLE)
     assert [config.target_schema(source) for source in config.sources] == ["rec_io", "public"]
