@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "verify",
     "freeze",
     "thaw",
+    "rehearse",
     "cutover",
     "rollback",
     "finish",

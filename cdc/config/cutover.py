@@ -134,3 +134,10 @@ class HookConfig(Section, frozen=True, kw_only=True):
             description="How many seconds it may take; then it is killed, and has failed.",
         ),
     ] = 30.0
+    rehearse: Annotated[
+        bool,
+        Meta(
+            description="Whether `cdc rehearse` runs it, too, with the name of the rehearsal's "
+            "database in CDC_REHEARSAL: only for one that does no harm then.",
+        ),
+    ] = False

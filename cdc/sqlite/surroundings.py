@@ -55,12 +55,17 @@ def free_mb(path: Path) -> int:
 def check_file_system(file: SourceFile) -> None:
     """Refuse WAL mode on a network file system, where its shared memory does not work."""
     kind = _file_system(file.path)
-    if kind in NETWORK_FILE_SYSTEMS and file.query("PRAGMA journal_mode").get == "wal":
+    if kind in NETWORK_FILE_SYSTEMS and journal_mode(file) == "wal":
         raise SourceUnavailable(
             f"{file.path} is in WAL mode on a network file system ({kind}), which SQLite does not"
             " support across machines.",
             hint="Run cdc on the machine that has the disk, or set journal_mode = DELETE.",
         )
+
+
+def journal_mode(file: SourceFile) -> str:
+    """How the file's transactions are kept safe: `delete`, `wal` and others, in SQLite's words."""
+    return str(file.query("PRAGMA journal_mode").get)
 
 
 def _file_system(path: Path) -> str:

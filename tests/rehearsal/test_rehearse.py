@@ -1,0 +1,207 @@
+"""The cutover and the way back on copies: the real system goes on, and nothing of it changes."""
+
+import os
+import signal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from cdc.errors import CdcError, TargetRefused
+from cdc.pipeline.stop import Stop
+from cdc.postgres.connection import Target
+from cdc.rehearsal import play
+from cdc.rehearsal.play import Play
+from cdc.rehearsal.room import NoRoom
+from tests.support.switch import switch
+from tests.support.waiting import wait_until
+
+MORE = """
+[cutover]
+hold_ms = 2000
+env_file = ".env"
+env_switched = { DB_ENGINE = "postgresql" }
+env_rolled_back = { DB_ENGINE = "sqlite" }
+
+[[hooks]]
+on = "stop"
+command = ["touch", "stopped-for-real"]
+
+[[hooks]]
+on = "regression"
+rehearse = true
+command = ["sh", "-c", 'test ! -e fail && echo "$CDC_REHEARSAL" > ../../rehearsed']
+"""
+"""The bound of a hold is a generous one: other tests share the machine."""
+
+
+@pytest.fixture
+def live(site, monkeypatch):
+    """A file that is written without rest, replicated and proven; rehearsals of one round."""
+    monkeypatch.setattr(play, "ROUNDS", 1)
+    site.storm("--pause", "0.02")
+    (site.folder / ".env").write_text("DB_ENGINE=sqlite\n")
+    site.configure(more=MORE, poll_ms=100)
+    site.daemon()
+    wait_until(site.caught_up)
+    assert site.prove(full=True).converged
+    return site
+
+
+def rehearse(site, tell=lambda _: None):
+    with Target(site.dsn) as target:
+        return Play(site.config, target, site.dsn, Stop(), tell).run()
+
+
+def databases(site) -> list[str]:
+    return [
+        name
+        for (name,) in site.postgres(
+            "SELECT datname FROM pg_database WHERE datname ="
+            " 'cdc_rehearsal_' || (SELECT replace(id, '-', '') FROM cdc.target)"
+        )
+    ]
+
+
+def untouched(site) -> list:
+    """All of the real system that a rehearsal could have changed, and replication does not."""
+    schema = site.sqlite("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 2")
+    catalogue = site.postgres(
+        "SELECT n.nspname, c.relname, c.oid, t.tgname, t.tgenabled::text FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_trigger t ON t.tgrelid = c.oid"
+        " WHERE n.nspname IN ('public', 'cdc') ORDER BY c.oid, t.tgname"
+    )
+    kept = [
+        site.postgres(f"SELECT to_jsonb(t)::text FROM cdc.{table} t ORDER BY 1")
+        for table in ("switch", "gate", "target", "hold_back", "queue", "reverse", "request")
+    ]
+    source = site.postgres("SELECT name, path, log_id FROM cdc.source")
+    files = {
+        str(path.relative_to(site.folder)): path.read_bytes()
+        for path in (site.folder / ".env", site.config_path)
+    }
+    there = sorted(str(p.relative_to(site.folder)) for p in (site.folder / ".cdc").rglob("*"))
+    return [schema, catalogue, kept, source, files, [p for p in there if "archive" not in p]]
+
+
+def test_the_copies_go_there_and_back_and_nothing_else_moves(live):
+    """With the load of the real system on them, and its gates looked at; hooks only as allowed."""
+    (live.folder / ".cdc").mkdir(exist_ok=True)
+    before = untouched(live)
+    found = rehearse(live)
+    assert untouched(live) == before
+    assert (found.proven, found.exit_code, found.reason) == (True, 0, ""), found
+    (one,) = found.rounds
+    assert (one.cutover.outcome, one.rollback.outcome) == ("switched", "rolled_back")
+    assert one.written > 0
+    assert found.freeze is not None
+    assert 0 < found.freeze.median <= found.freeze.longest
+    assert found.load["shop"].events > 0
+    assert (found.load["shop"].refused, found.load["shop"].missed) == (0, 0)
+    assert [gate.name for gate in found.failing_gates] == []
+    assert all(room.enough and room.needed_mb > 0 for room in found.rooms)
+    assert databases(live) == []
+    assert not (live.folder / ".cdc" / "rehearsal").exists()
+    assert not (live.folder / "stopped-for-real").exists()
+    assert (live.folder / "rehearsed").read_text().startswith("cdc_rehearsal_")
+    live._storms[0].stop()
+    live.wait_until_equal()
+
+
+def test_what_would_go_wrong_behind_the_switch_is_the_answer(live):
+    (live.folder / "fail").touch()
+    (live.folder / ".cdc" / "rehearsal").mkdir(parents=True)
+    (live.folder / ".cdc" / "rehearsal" / "fail").touch()
+    hooks = MORE.replace("test ! -e fail", f"test ! -e {live.folder / 'fail'}")
+    live.configure(more=hooks, poll_ms=100)
+    found = rehearse(live)
+    assert (found.proven, found.exit_code) == (False, 1)
+    assert "regression" in found.reason
+    assert any("removed what was left" in note for note in found.notes)
+    assert databases(live) == []
+
+
+def test_what_one_that_was_killed_has_left_the_next_one_removes(live):
+    """Its processes end with it; the real system never notices."""
+    process = live.cdc.begin("rehearse", "--json")
+    folder = live.folder / ".cdc" / "rehearsal"
+    wait_until((folder / "shop" / "shop.db.cdc-lock").exists, 60)
+    process.kill()
+    process.communicate()
+    assert databases(live) != []
+    wait_until(lambda: not holders(folder), 60)
+    found = rehearse(live)
+    assert found.proven, found
+    assert len([note for note in found.notes if "removed what was left" in note]) == 2
+    assert databases(live) == []
+    assert not folder.exists()
+
+
+def holders(folder: Path) -> list[int]:
+    """The processes that have something open in a folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                links = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115  (what it says)
+            except OSError:  # another user's, or it has ended
+                continue
+            if any(link.startswith(str(folder)) for link in links):
+                found.append(int(process.name))
+    return found
+
+
+def test_without_room_nothing_is_begun(live):
+    live.configure(more=MORE, poll_ms=100, min_free_disk_mb=99_000_000)
+    with pytest.raises(NoRoom, match="no room for a rehearsal"):
+        rehearse(live)
+    assert databases(live) == []
+    assert not (live.folder / ".cdc" / "rehearsal").exists()
+
+
+def test_two_at_a_time_are_refused(live):
+    def tell(words: str) -> None:
+        if words.startswith("copying"):
+            with pytest.raises(TargetRefused, match="another cdc"):
+                rehearse(live)
+            raise CdcError("enough")
+
+    with pytest.raises(CdcError, match="enough"):
+        rehearse(live, tell)
+    assert databases(live) == []
+
+
+def test_with_postgresql_as_master_there_is_nothing_to_rehearse(site):
+    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+    site.configure()
+    refused = site.cdc("rehearse")
+    assert refused.code == 3
+    assert "not captured yet" in refused.err
+    switch(site)
+    refused = site.cdc("rehearse")
+    assert refused.code == 3
+    assert "no cutover to rehearse" in refused.err
+
+
+def test_the_command_says_what_to_expect_and_a_signal_ends_it(site):
+    """A quiet system, said to be that; and stopped by SIGTERM nothing is left behind."""
+    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 'x')")
+    site.configure(more="[cutover]\nhold_ms = 2000")
+    site.daemon()
+    wait_until(site.caught_up)
+    done = site.cdc("rehearse", "--json", seconds=300)
+    assert (done.code, done.json["proven"]) == (0, True), done
+    assert len(done.json["freeze_seconds"]["each"]) == len(done.json["rounds"]) == play.ROUNDS
+    assert done.json["gates_passed"] is False  # there is no proof yet
+    assert any("without any load" in note for note in done.json["notes"])
+    process = site.cdc.begin("rehearse")
+    folder = site.folder / ".cdc" / "rehearsal"
+    wait_until(folder.exists, 60)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "nothing is left of it" in err
+    assert databases(site) == []
+    assert not folder.exists()
+    with psycopg.connect(site.dsn) as conn:
+        assert conn.execute("SELECT count(*) FROM cdc.switch").fetchone() == (0,)
