@@ -8,6 +8,7 @@ import pytest
 
 from cdc.config import (
     ArchiveConfig,
+    BackupConfig,
     ColumnConfig,
     CutoverConfig,
     ForeignKeyConfig,
@@ -37,6 +38,7 @@ SECTIONS = {
     "[[foreign_keys]]": ForeignKeyConfig,
     "[replication]": ReplicationConfig,
     "[archive]": ArchiveConfig,
+    "[backup]": BackupConfig,
     "[verify]": VerifyConfig,
     "[cutover]": CutoverConfig,
     "[[hooks]]": HookConfig,

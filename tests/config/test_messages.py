@@ -19,8 +19,8 @@ WRONG = {
         SOURCE + "[replicaton]",
         (
             'knows no key "replicaton". Did you mean "replication"? '
-            "Allowed are: postgres, sources, foreign_keys, replication, archive, verify, cutover,"
-            " hooks."
+            "Allowed are: postgres, sources, foreign_keys, replication, archive, backup, verify,"
+            " cutover, hooks."
         ),
     ),
     "unknown key": (

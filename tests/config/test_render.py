@@ -64,6 +64,7 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
         "[[sources]]",
         "[replication]",
         "[archive]",
+        "[backup]",
         "[verify]",
         "[cutover]",
     ]
