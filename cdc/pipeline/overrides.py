@@ -1,6 +1,6 @@
-"""What the configuration says of single tables, found for those that there are."""
+"""What the configuration says of tables, found for those that there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cdc.config import SourceConfig, TableConfig
 from cdc.errors import ConfigError
@@ -39,3 +39,14 @@ def check_overrides(config: SourceConfig, captured: Iterable[str]) -> None:
                 f"Source {config.name}: {config.path} has no captured table {table!r}.",
                 hint=f"Its captured tables are {', '.join(sorted(names)) or 'none'}.",
             )
+
+
+def check_selection(config: SourceConfig, names: Sequence[str]) -> None:
+    """Raise ConfigError where the patterns choose none of the tables that the file has: nothing
+    would be replicated, and each answer be yes.
+    """
+    if names and not any(map(config.captures, names)):
+        raise ConfigError(
+            f"Source {config.name}: include and exclude leave none of the tables of {config.path}.",
+            hint=f"Its tables are {', '.join(sorted(names))}; or take the source out.",
+        )

@@ -18,6 +18,7 @@ from cdc.pipeline.batch import Compactor
 from cdc.pipeline.fitting import Look
 from cdc.pipeline.mapper import TableMapper
 from cdc.pipeline.names import naming_of
+from cdc.pipeline.overrides import check_selection
 from cdc.pipeline.past import Past
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
@@ -154,6 +155,8 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             identity.check(file, source, known, target_id.id, past=past)
             with file.reading():
                 _check_direction(file)
+                if not tables:  # later a table may have gone
+                    check_selection(source, introspect.table_names(file))
             stops = Stops(at_once=not tables)
             wanted = _wanted_tables(file, source, stops)
             renew = _renumbered(file, tables)

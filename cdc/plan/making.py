@@ -11,7 +11,7 @@ from cdc.mapping.table import MappedTable
 from cdc.pipeline.fitting import Look
 from cdc.pipeline.mapper import TableMapper
 from cdc.pipeline.names import TargetNames, naming_of
-from cdc.pipeline.overrides import check_overrides, table_config, wishes_of
+from cdc.pipeline.overrides import check_overrides, check_selection, table_config, wishes_of
 from cdc.pipeline.references import Reference, check, references_of
 from cdc.plan import advice
 from cdc.plan.checks import broken_checks
@@ -191,6 +191,7 @@ class _SourcePlanning:
             names = introspect.table_names(file)
             plan.uncaptured = introspect.uncaptured(file)
             plan.triggers = constraints.application_triggers(file)
+        check_selection(self._source, names)
         check_overrides(self._source, [name for name in names if self._source.captures(name)])
         plan.left_out = [name for name in names if not self._source.captures(name)]
         plan.names = [

@@ -51,6 +51,13 @@ def test_override_of_what_is_not_there(shop, refused):
     refused(shop.cdc("run"), 2, "no column 'nam'", "name")
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_patterns_that_choose_nothing(shop, refused, command):
+    """Nothing would be replicated, and every answer after that be yes."""
+    shop.config_path.write_text(HEAD + 'include = ["stuff"]\n')
+    refused(shop.cdc(command), 2, "none of the tables", "staff")
+
+
 def test_source_that_is_not_configured(shop, refused):
     """The sources that there are stand in the message."""
     for command in ("install", "uninstall"):
