@@ -106,7 +106,7 @@ def test_no_false_alarm_beside_the_services_for_an_hour(site, tmp_path, part):
     for name in names:
         shutil.move(legacy / name, site.file(name))
     site.configure(*names, own_schemas=True, more=PRUNING)
-    site.daemon()
+    site.daemon(seconds=SOAK_SECONDS / 2)
     end, verdicts = time.monotonic() + SOAK_SECONDS, 0
     with Fleet.start(Path(site.folder), pace=20) as fleet:
         while time.monotonic() < end:

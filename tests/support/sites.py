@@ -115,11 +115,11 @@ class Site:
             known = ask(conn, config, config.sources)
         return Plan(make_plans(config, Selection(), known, lambda *_: lambda *_: None), "")
 
-    def daemon(self, *arguments: object) -> RunningDaemon:
+    def daemon(self, *arguments: object, seconds: float = 30.0) -> RunningDaemon:
         """Start the daemon and wait until it follows the changes of every source."""
         daemon = self.start(*arguments)
         for source in self.config.sources:
-            daemon.wait_for("tailing", source=source.name)
+            daemon.wait_for("tailing", seconds, source=source.name)
         return daemon
 
     def start(self, *arguments: object) -> RunningDaemon:
