@@ -15,7 +15,7 @@ from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
-from cdc.config.references import ForeignKeyConfig
+from cdc.config.references import ForeignKeyConfig, Orphans
 from cdc.config.section import Section
 from cdc.config.verify import VerifyConfig
 from cdc.constraints import folded
@@ -132,6 +132,14 @@ class TableConfig(Section, frozen=True, kw_only=True):
     existing: Annotated[
         bool, Meta(description="Whether the table is there already, made by hand.")
     ] = False
+    orphans: Annotated[
+        dict[str, Orphans],
+        Meta(
+            description="The same as orphans in [[foreign_keys]] for the foreign keys that SQLite "
+            'has, by their columns; without a word "refuse".',
+            extra={"allowed": 'a table such as { "customer_id" = "leave not valid" }'},
+        ),
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.existing and self.storage:

@@ -10,6 +10,7 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.gates import Gate
 from cdc.cutover.intent import LocalJournal
+from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -28,7 +29,7 @@ def _unseen(_: str) -> None:
 
 class Cutover:
     """One run of the cutover. `tell` hears in words what begins, `at` each state that is reached:
-    begun, held, drained, proven, intended, sealed, switched, validated, open.
+    begun, looked, held, drained, proven, intended, sealed, switched, validated, open.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class Cutover:
                 return self._after(earlier)
             self._check_gates()
             with AtRest(self._config, self._target) as at_rest:
-                self._prove()
-                sequences = self._freeze(at_rest)
+                parentage = self._prove()
+                sequences = self._freeze(at_rest, parentage)
                 self._switch(sequences)
         except InDoubt as error:
             report.outcome, report.reason = "in_doubt", error.line
@@ -110,20 +111,25 @@ class Cutover:
                 raise Aborted("; ".join(wrong))
         self._clock.check("stop")
 
-    def _prove(self) -> None:
+    def _prove(self) -> Parentage:
         """Compare all that changed since the last proof, so that the hold need not."""
         with self._clock.phase("proof", "proving what changed since the last proof"):
+            parentage = Parentage(self._config, self._target)
+            parentage.settle()
             verdict = prove(self._config, self._target, Request())
             if not verdict.converged:
                 raise Aborted("both sides differ", hint="Run cdc verify: it names the rows.")
         self._clock.check("proof")
+        return parentage
 
-    def _freeze(self, at_rest: AtRest) -> Mapping[str, int]:
+    def _freeze(self, at_rest: AtRest, parentage: Parentage) -> Mapping[str, int]:
         with self._target.lease() as conn:
             epoch = self._epoch = read_gate(conn).epoch
             switches.begin(conn, self.report.run, "forward", epoch)
         self._at("begun")
-        freezing = Freezing(self._config, self._target, at_rest, self.report, self._at)
+        freezing = Freezing(
+            self._config, self._target, at_rest, parentage, report=self.report, at=self._at
+        )
         with self._clock.phase("freeze", "holding the files, draining, proving, sealing"):
             used = freezing.seal(epoch, files.REASON, self._record_intent)
         self._first_held = freezing.first_held or time.monotonic()

@@ -5,7 +5,7 @@ A gate looks and changes nothing. All are looked at, whatever the others find.
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -14,17 +14,20 @@ from typing import Final
 from cdc.config import Config, SourceConfig
 from cdc.cutover import envfile, hooks
 from cdc.cutover.openers import openers
+from cdc.cutover.relations import relations_of
 from cdc.errors import CdcError
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import queue, reverse
+from cdc.pipeline.terms import differing, terms_of
+from cdc.postgres import orphans, queue, reverse, terms
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.gate import read_gate
 from cdc.postgres.standing import proof_standing
 from cdc.sqlite import direction, freeze, introspect, surroundings
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.constraints import application_triggers
+from cdc.sqlite.moves import application_schema
 from cdc.sqlite.verification import Finding, verify
 
 LAG_LOOKS: Final = 3
@@ -116,6 +119,22 @@ def _capture(sight: Sight) -> Iterator[tuple[bool, str]]:
         yield True, f"{source.name}: {len(same)} tables captured, and of one shape on both sides"
 
 
+def _configuration(sight: Sight) -> Iterator[tuple[bool, str]]:
+    """Whether the daemon replicates by the very words that the command has read, and its file."""
+    for source in sight.config.sources:
+        known = terms.read(sight.conn, source.name)
+        if known is None:
+            yield False, f"{source.name} was never replicated by this version of cdc"
+            continue
+        changed = list(differing(known.configuration, terms_of(sight.config, source)))
+        for name in changed:
+            yield False, f"{source.name}: {name} was changed since {known.at:%Y-%m-%d %H:%M} UTC"
+        with SourceFile(source.path) as file, file.reading():
+            same = application_schema(file) == known.application_schema
+        words = "the schema is that" if same else "the schema was changed since that"
+        yield same, f"{source.name}: {words} of {known.at:%Y-%m-%d %H:%M} UTC"
+
+
 def _lag(sight: Sight) -> Iterator[tuple[bool, str]]:
     limits = sight.config.cutover
     lags = sight.lags
@@ -155,14 +174,25 @@ def _differences(sight: Sight) -> Iterator[tuple[bool, str]]:
     """What PostgreSQL will not do that SQLite does: nobody notices that before the switch."""
     accepted = sight.config.cutover.accepted
     for each, source in zip(sight.lags, sight.config.sources, strict=True):
-        for name, words in _lacking(each, source):
+        judged = {
+            (relation.child.source.name, relation.what)
+            for relation in relations_of(sight.conn, sight.config)
+            if relation.source == source.name
+            and orphans.is_valid(sight.conn, relation.design) is not None
+        }
+        for name, words in _lacking(each, source, judged):
             known = any(fnmatchcase(f"{source.name}.{name}", pattern) for pattern in accepted)
             yield known, f"{source.name}.{name}: {words}" + (" (accepted)" if known else "")
     yield True, "nothing else is missing"
 
 
-def _lacking(lag: SourceLag, source: SourceConfig) -> Iterator[tuple[str, str]]:
+def _lacking(
+    lag: SourceLag, source: SourceConfig, judged: Collection[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    """What is missing, but for the foreign keys that are `judged` by their own gate."""
     for missing in lag.left_out:
+        if (missing.table, missing.what) in judged:
+            continue
         yield missing.table, f"{missing.what} is not in PostgreSQL: {missing.reason}"
     with SourceFile(source.path) as file, file.reading():
         triggers, others = application_triggers(file), introspect.uncaptured(file)
@@ -171,6 +201,25 @@ def _lacking(lag: SourceLag, source: SourceConfig) -> Iterator[tuple[str, str]]:
     for name, kind in others:
         if kind != "shadow":
             yield name, f"{kind}, which PostgreSQL does not have"
+
+
+def _foreign_keys(sight: Sight) -> Iterator[tuple[bool, str]]:
+    """Counted here and now: what the daemon has on record may be an hour old."""
+    for relation in relations_of(sight.conn, sight.config):
+        valid = orphans.is_valid(sight.conn, relation.design)
+        if valid is None:
+            continue  # the differences name it
+        bad = orphans.count(sight.conn, relation.design)
+        words = f"{relation}: {bad:,} rows refer to none" if bad else f"{relation}: no orphans"
+        yield not bad or relation.policy != "refuse", words + _OF_POLICY[relation.policy][bool(bad)]
+    yield True, "no other foreign key is in PostgreSQL"
+
+
+_OF_POLICY: Final = {
+    "refuse": ("", ""),
+    "quarantine": ("", ", and will be set aside and given up"),
+    "leave not valid": (", and it may stay not valid", "; the key stays not valid"),
+}
 
 
 def _way_back(sight: Sight) -> Iterator[tuple[bool, str]]:
@@ -226,6 +275,11 @@ GATES: Final[tuple[tuple[str, _Look, str], ...]] = (
     ("daemon", _daemon, "Start cdc run, and wait until every source is tailing."),
     ("tables", _tables, "See cdc status: it names the remedy of each stopped table."),
     ("capture", _capture, "Restart cdc run: it mends the capture and copies what it must."),
+    (
+        "configuration",
+        _configuration,
+        "Restart cdc run, which takes up both; then run cdc verify --full.",
+    ),
     ("lag", _lag, "Wait, or raise max_lag_events and max_lag_seconds in [cutover]."),
     ("quarantine", _quarantine, "See cdc quarantine list: mend, retry or drop these rows."),
     ("proof", _proof, "Run cdc verify --full."),
@@ -233,6 +287,11 @@ GATES: Final[tuple[tuple[str, _Look, str], ...]] = (
         "differences",
         _differences,
         "Make up for it in PostgreSQL; then put SOURCE.NAME into accepted in [cutover].",
+    ),
+    (
+        "foreign keys",
+        _foreign_keys,
+        "Mend these rows in SQLite, or say in orphans what is to become of them.",
     ),
     ("way back", _way_back, "Restart cdc run, which makes what a rollback would lack."),
     ("disk", _disk, "Make room, or lower min_free_disk_mb in [replication]."),

@@ -45,7 +45,8 @@ WRONG = {
         SOURCE + "[sources.tables.trades]\ncolumn = 1",
         (
             '[[sources]] number 1 ("trades"), [sources.tables.trades] knows no key "column". '
-            'Did you mean "columns"? Allowed are: name, columns, storage, indexes, added, existing.'
+            'Did you mean "columns"? Allowed are: name, columns, storage, indexes, added, existing,'
+            " orphans."
         ),
     ),
     "unknown type": (
