@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, SourceHeld
-from cdc.pipeline import repair, retry, setting_aside
+from cdc.pipeline import canary, repair, retry, setting_aside
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
@@ -26,6 +26,7 @@ Errand = Callable[[Target, Replication, str, Any], Any]
 """Does what the argument says (JSON) for one source whose tables are all copied."""
 
 KINDS: Final[Mapping[str, Errand]] = {
+    canary.KIND: canary.fly,
     retry.KIND: retry.retry,
     repair.KIND: repair.rewrite,
     setting_aside.KIND: setting_aside.set_aside,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from cdc.config import ReplicationConfig
@@ -110,6 +111,11 @@ class Replication:
         self._ahead.close()
         self._keys.close()
         self._session.close()
+
+    @property
+    def path(self) -> Path:
+        """The source's file."""
+        return self._session.file.path
 
     @property
     def copied(self) -> bool:

@@ -14,8 +14,9 @@ CREATE TABLE cdc.term (
 -- triggers of cdc.follow(), and brought to _cdc_canary in the file; see cdc/pipeline/canary.py. It is
 -- there for moments only.
 CREATE TABLE cdc.canary (
-    id   bigint PRIMARY KEY,
-    sign text NOT NULL
+    id     bigint PRIMARY KEY,
+    sign   text NOT NULL,
+    source text COLLATE "C" NOT NULL
 );
 
 -- What the health check has found while PostgreSQL was master: `findings` are its checks, `counted`
