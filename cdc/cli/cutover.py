@@ -41,13 +41,12 @@ def cutover(
             put_json(gates_as_json(found)) if json else print_gates(found)
             raise typer.Exit(0 if all(gate.passed for gate in found) else 1)
         with local_journal(loaded) as journal:
-            run = Cutover(loaded, target, journal, tell=tell_phase)
-            report = run.run()
+            report = Cutover(loaded, target, journal, tell=tell_phase).run()
     if json:
-        put_json(report_as_json(report) | {"gates": gates_as_json(run.gates)["gates"]})
+        put_json(report_as_json(report))
     else:
-        if not all(gate.passed for gate in run.gates):
-            print_gates(run.gates)
+        if not all(gate.passed for gate in report.gates):
+            print_gates(report.gates)
         print_report(report)
     raise typer.Exit(report.exit_code)
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from rich.table import Table
 
 from cdc.cli.output import DATA, duration
-from cdc.cutover.gates import Gate
 from cdc.cutover.phases import Report
+from cdc.cutover.sight import Gate
 
 WORDS: Final = {
     "switched": "PostgreSQL takes the writes.",

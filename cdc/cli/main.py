@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "thaw",
     "cutover",
     "rollback",
+    "health",
     "finish",
     "events",
     "history",

@@ -12,6 +12,7 @@ from cdc.cutover.back import Rollback
 from cdc.cutover.intent import local_journal
 from cdc.cutover.loss import Loss, accept_loss
 from cdc.cutover.phases import Aborted, Report
+from cdc.cutover.records import records_of
 
 
 def rollback(
@@ -37,11 +38,12 @@ def rollback(
     confirm("Give up what has not come back?" if loss else "Go back to SQLite now?", yes=yes)
     with open_target(loaded) as target, local_journal(loaded) as journal:
         if loss:
-            report = Report("accept-loss")
+            report = Report("accept-loss", "loss")
             try:
                 _tell_loss(accept_loss(loaded, target, journal, report))
             except Aborted as error:
                 report.reason = error.line
+            records_of(loaded).save(report)
         else:
             report = Rollback(loaded, target, journal, tell=tell_phase).run()
     put_json(report_as_json(report)) if json else print_report(report)

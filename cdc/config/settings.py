@@ -15,6 +15,7 @@ from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
+from cdc.config.health import HealthConfig
 from cdc.config.references import ForeignKeyConfig, Orphans
 from cdc.config.section import Section
 from cdc.config.verify import VerifyConfig
@@ -287,6 +288,7 @@ class Document(Section, frozen=True, kw_only=True):
     backup: BackupConfig = BackupConfig()
     verify: VerifyConfig = VerifyConfig()
     cutover: CutoverConfig = CutoverConfig()
+    health: HealthConfig = HealthConfig()
     hooks: Annotated[
         tuple[HookConfig, ...], Meta(description="Commands that the cutover runs.")
     ] = ()

@@ -8,10 +8,10 @@ from cdc.config import Config
 from cdc.cutover import behind, files, gates, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
-from cdc.cutover.gates import Gate
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
+from cdc.cutover.records import records_of, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, SourceError, TargetError, TargetUnavailable
@@ -46,12 +46,11 @@ class Cutover:
         self._journal = journal
         self._tell = tell
         self._at = at
-        self.report = Report(uuid4().hex)
-        self.gates: list[Gate] = []
+        self.report = Report(uuid4().hex, "forward")
+        self._records = records_of(config)
         budgets = FAST if config.cutover.path == "fast" else STANDARD
-        self._clock = Clock(self.report, target, dict(budgets), tell)
+        self._clock = Clock(self.report, target, dict(budgets), tell=tell, keep=self._records.save)
         self._epoch: int | None = None
-        self._stopped = False
         self._first_held = 0.0
 
     def run(self) -> Report:
@@ -59,6 +58,12 @@ class Cutover:
 
         An earlier run that died is ended first: one that has switched goes on here.
         """
+        try:
+            return self._run()
+        finally:
+            self._records.save(self.report)
+
+    def _run(self) -> Report:
         report = self.report
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
@@ -76,15 +81,18 @@ class Cutover:
             return self._abort(error)
         return self._go_on()
 
+    def end(self, earlier: Settled) -> Report:
+        """End an earlier run, of its own direction, and begin none."""
+        try:
+            return self._after(earlier)
+        finally:
+            self._records.save(self.report)
+
     def _after(self, earlier: Settled) -> Report:
         report = self.report
-        report.run = earlier.run
+        self._records.take_over(report, earlier.run)
         if earlier.undone:
-            report.reason = (
-                f"an earlier run ({earlier.direction}) had died before its switch and was undone:"
-                " run the command again"
-            )
-            return report
+            return behind.undone(self._config, report, earlier)
         if earlier.direction == "back":
             report.reason = "a rollback has switched and has yet to end: run cdc rollback again"
             return report
@@ -97,8 +105,9 @@ class Cutover:
         with self._clock.phase("preflight", "looking at the gates"):
             # Where a run before this one was undone just now, the daemon turns round in a moment.
             turned(self._config, self._target, SourceState.TAILING)
-            self.gates = gates.look(self._config, self._target)
-        failed = [gate.name for gate in self.gates if not gate.passed]
+            self.report.gates = gates.look(self._config, self._target)
+            self.report.opened_before = behind.openers_now(self._config)
+        failed = [gate.name for gate in self.report.gates if not gate.passed]
         if failed:
             raise Aborted(
                 f"these gates do not pass: {', '.join(failed)}",
@@ -106,7 +115,6 @@ class Cutover:
             )
         self._clock.check("preflight")
         with self._clock.phase("stop", "running the stop hooks"):
-            self._stopped = True
             if wrong := behind.run_hooks(self._config, self.report, "stop"):
                 raise Aborted("; ".join(wrong))
         self._clock.check("stop")
@@ -119,6 +127,7 @@ class Cutover:
             verdict = prove(self._config, self._target, Request())
             if not verdict.converged:
                 raise Aborted("both sides differ", hint="Run cdc verify: it names the rows.")
+            self.report.proofs += verdict_words(verdict)
         self._clock.check("proof")
         return parentage
 
@@ -169,7 +178,7 @@ class Cutover:
                 recovery.undo(self._config, self._journal, "forward", self._epoch)
             except (InDoubt, TargetError, SourceError) as again:
                 return self._not_undone(error, again)
-        if self._stopped:
+        if report.stopped:
             report.trouble += behind.run_hooks(self._config, report, "start")
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
@@ -179,7 +188,7 @@ class Cutover:
         report = self.report
         if self._journal.read() is None:
             report.trouble.append(f"the journal in PostgreSQL: {again.line}")
-            if self._stopped:
+            if report.stopped:
                 report.trouble += behind.run_hooks(self._config, report, "start")
         else:
             report.outcome = "in_doubt"
@@ -203,6 +212,7 @@ class Cutover:
         self._at("validated")
         report.reason = "; ".join(report.trouble)
         self._end()
+        report.opened_after = behind.openers_now(self._config)
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
 

@@ -117,7 +117,7 @@ class Freezing:
                 self._check_schemas(hold)
                 hold.freeze(reason)
                 hold.each(lambda file: direction.arm(file, epoch + 1))
-                self._drain(hold)
+                self._report.positions = self._drain(hold)
                 self._at("drained")
                 self._prove(hold, seconds)
                 self._at("proven")
@@ -139,8 +139,11 @@ class Freezing:
                     hint="Let cdc run take it up, and run the command again.",
                 )
 
-    def _drain(self, hold: Hold) -> None:
-        """Wait until PostgreSQL has all events; the daemon applies them, woken by the last one."""
+    def _drain(self, hold: Hold) -> dict[str, int]:
+        """Wait until PostgreSQL has all events; the daemon applies them, woken by the last one.
+
+        Returns the last event of each source.
+        """
         ends = {
             self._names[path]: end
             for path, end in hold.each(lambda file: Changelog(file).newest()).items()
@@ -149,7 +152,7 @@ class Freezing:
             while True:
                 known = {source.name: source.applied_seq for source in state.sources(conn)}
                 if all(known.get(name, -1) >= end for name, end in ends.items()):
-                    return
+                    return ends
                 hold.check()
                 time.sleep(POLL_SECONDS)
 

@@ -3,25 +3,14 @@
 A gate looks and changes nothing that stays. All are looked at, whatever the others find.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from cdc.config import Config
 from cdc.cutover import differences, premises, standing, way_back
-from cdc.cutover.sight import Look, Sight
+from cdc.cutover.sight import Gate, Look, Sight
 from cdc.errors import CdcError
 from cdc.pipeline.lag import measure
 from cdc.postgres.connection import Target
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One gate: `evidence` says what was found, `remedy` what to do where it does not pass."""
-
-    name: str
-    passed: bool
-    evidence: tuple[str, ...]
-    remedy: str = ""
 
 
 def look(config: Config, target: Target) -> list[Gate]:

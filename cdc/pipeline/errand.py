@@ -37,7 +37,13 @@ LOOK_SECONDS: Final = 0.1
 
 
 def answer(target: Target, replication: Replication, request: Request) -> None:
-    """Do what a request asks for, and answer it with what came of it."""
+    """Do what a request asks for, and answer it with what came of it.
+
+    One that was done while the next look at the inbox found it again is not done twice.
+    """
+    with target.lease() as conn:
+        if not requests.is_waiting(conn, request):
+            return
     errand = KINDS.get(request.kind)
     if errand is None:
         words: dict[str, Any] = {"error": f"this cdc knows no {request.kind!r}"}

@@ -11,6 +11,7 @@ from cdc.config import (
     ColumnConfig,
     CutoverConfig,
     ForeignKeyConfig,
+    HealthConfig,
     HookConfig,
     PostgresConfig,
     ReplicationConfig,
@@ -39,6 +40,7 @@ SECTIONS = {
     "[archive]": ArchiveConfig,
     "[verify]": VerifyConfig,
     "[cutover]": CutoverConfig,
+    "[health]": HealthConfig,
     "[[hooks]]": HookConfig,
 }
 

@@ -138,4 +138,5 @@ def test_what_loses_its_parent_after_the_last_look_is_found_in_the_hold(shop):
         assert "proven" not in seen
         shop.sqlite(undo)
         wait_until(shop.caught_up)
-    assert run(shop).outcome == "switched"
+    report = run(shop)
+    assert report.outcome == "switched", report
