@@ -72,6 +72,7 @@ class Rollback:
         try:
             return self._run()
         finally:
+            self.report.end()
             self._records.save(self.report)
 
     def _run(self) -> Report:
@@ -100,6 +101,7 @@ class Rollback:
         try:
             return self._after(earlier)
         finally:
+            self.report.end()
             self._records.save(self.report)
 
     def _after(self, earlier: Settled) -> Report:

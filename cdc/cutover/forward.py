@@ -61,6 +61,7 @@ class Cutover:
         try:
             return self._run()
         finally:
+            self.report.end()
             self._records.save(self.report)
 
     def _run(self) -> Report:
@@ -86,6 +87,7 @@ class Cutover:
         try:
             return self._after(earlier)
         finally:
+            self.report.end()
             self._records.save(self.report)
 
     def _after(self, earlier: Settled) -> Report:

@@ -82,6 +82,8 @@ class Report:
     run: str
     direction: Direction | Literal["loss"]
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    """None while it is under way, and of one whose process died."""
     cause: str = ""
     """Why it was begun, where that was not by a command of the operator's."""
     outcome: Outcome = "aborted"
@@ -107,6 +109,10 @@ class Report:
         """Whether the stop hooks were begun, so that the services may be down."""
         return any(phase.name == "stop" and phase.entered for phase in self.phases)
 
+    def end(self) -> None:
+        """Note that the process has done all it can."""
+        self.ended_at = datetime.now(UTC)
+
     def go_on(self, earlier: "Report") -> None:
         """Take over what is known of the same run from the process that died in it."""
         kept = {f.name for f in fields(self)} - {"outcome", "reason", "trouble"}
@@ -115,7 +121,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        if self.outcome == "in_doubt":
+        if self.outcome == "in_doubt" or self.ended_at is None:
             return 3
         return 1 if self.outcome == "aborted" or self.trouble else 0
 

@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 from .conftest import run
 from .shop import MORE, die, masters, mode, replicated, returning
 
-SOON = MORE.replace("[cutover]\n", "[cutover]\ntakeover_seconds = 0.1\n")
+SOON = MORE.replace("takeover_seconds = 0\n", "takeover_seconds = 0.1\n")
 
 CAREFUL = """
 [health]
