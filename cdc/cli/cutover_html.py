@@ -17,6 +17,7 @@ FOOTER: Final = (
 KINDS: Final = {
     "forward": "Cutover, from SQLite to PostgreSQL",
     "back": "Rollback, from PostgreSQL to SQLite",
+    "end": "The end of the way back",
     "loss": "Rollback without PostgreSQL",
 }
 

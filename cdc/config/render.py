@@ -52,8 +52,8 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
     stand in the file, and this DSN. Raises ConfigError for a path that TOML cannot hold.
 
     >>> text = render([("trades", "rec_io/trades.db")], "embedded")
-    >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name"))))
-    [postgres] [[sources]] name = "trades" [replication] [archive] [backup] [verify] [cutover] [health]
+    >>> print(*(line for line in text.splitlines() if line.startswith("[")))
+    [postgres] [[sources]] [replication] [archive] [backup] [verify] [cutover] [health]
     """
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]

@@ -92,7 +92,7 @@ class Watchman:
         if now < self._next_look:
             return None
         self._next_look = now + self._config.health.look_seconds
-        if not files.armed(self._config):
+        if all(stand.finished_at for stand in files.armed(self._config).values()):
             self._last = None
             return None
         before = None if self._last is None else self._last.counted
@@ -114,7 +114,8 @@ class Watchman:
             if known is None or known.version < switches.SINCE_VERSION:
                 return False
             last = switches.last(conn)
-        return last is not None and last.unfinished
+        # The end of the way back ends the daemon, too: the command, run again, does the rest.
+        return last is not None and last.unfinished and last.direction != "end"
 
     def _take_over(self, journal: LocalJournal) -> Report | None:
         earlier = recovery.settle(self._config, self._target, journal)

@@ -15,7 +15,7 @@ from cdc.sqlite.captures import Captured, has_table
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.direction import Direction
 from cdc.sqlite.incoming import IncomingTable, Refused
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 from cdc.sqlite.moves import of_no_account
 from cdc.sqlite.names import CANARY, CHANGELOG
 from cdc.sqlite.reverse import ReverseWriter
@@ -66,8 +66,9 @@ def land(file: SourceFile, table: Captured, batch: IncomingTable) -> list[Row | 
         )
 
     file.write(work)
+    lookup = Lookup(file, table.source)
     with file.reading():
-        return [row_of(file, table.source, incoming.key) for incoming in batch.rows]
+        return [lookup.row(incoming.key) for incoming in batch.rows]
 
 
 def forget(file: SourceFile) -> None:
