@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from cdc.config import SourceConfig
+from cdc.cutover.lasting import lasting_orphans
 from cdc.cutover.relations import Relation, relations_of
 from cdc.cutover.sight import Found, Sight
 from cdc.pipeline.lag import SourceLag
@@ -52,8 +53,7 @@ def _lacking(
 def foreign_keys(sight: Sight) -> Found:
     """Counted here and now: what the daemon has on record may be an hour old."""
     for relation in _present(sight):
-        with sight.target.lease() as conn:
-            bad = orphans.count(conn, relation.design)
+        bad = len(lasting_orphans(sight.config, sight.target, relation))
         words = f"{relation}: {bad:,} rows refer to none" if bad else f"{relation}: no orphans"
         yield not bad or relation.policy != "refuse", words + _OF_POLICY[relation.policy][bool(bad)]
     yield True, "no other foreign key is in PostgreSQL"

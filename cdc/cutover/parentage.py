@@ -9,6 +9,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.constraints import folded
+from cdc.cutover.lasting import lasting_orphans
 from cdc.cutover.phases import Aborted
 from cdc.cutover.relations import Relation, relations_of
 from cdc.errors import CdcError, HoldEnded
@@ -98,9 +99,8 @@ class Parentage:
             if relation.policy == "quarantine":
                 self._set_aside(relation)
                 continue
-            with self._target.lease() as conn:
-                if bad := orphans.count(conn, relation.design):
-                    self._refuse(relation, bad, Aborted)
+            if bad := lasting_orphans(self._config, self._target, relation):
+                self._refuse(relation, len(bad), Aborted)
 
     def _orphans(self, conn: Connection, relation: Relation, changes: Changes) -> int:
         child = changes.get((relation.source, relation.child.source.name))
@@ -134,8 +134,7 @@ class Parentage:
         )
 
     def _set_aside(self, relation: Relation) -> None:
-        with self._target.lease() as conn:
-            found = list(orphans.keys(conn, relation.child, relation.design))
+        found = lasting_orphans(self._config, self._target, relation)
         own = folded(relation.columns[0])
         columns = relation.child.source.columns
         position = next(i for i, column in enumerate(columns) if folded(column.name) == own)

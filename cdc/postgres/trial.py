@@ -14,6 +14,7 @@ from cdc.postgres import queue
 from cdc.postgres.connection import Connection
 from cdc.postgres.gate import open_gate, read_gate
 from cdc.postgres.queue import QueueBatch
+from cdc.postgres.state import lock_making
 from cdc.postgres.translate import translated
 
 SCHEMA: Final = "cdc"
@@ -44,7 +45,9 @@ def clear(conn: Connection, source: str, name: str) -> None:
     what it is called in SQLite.
     """
     with translated("clear the canary"), conn.transaction():
+        lock_making(conn)  # another source's canary has the triggers in its turn
         conn.execute("SET LOCAL cdc.session = 'on'")  # nothing of this is for the queue
+        conn.execute("SELECT cdc.unfollow('cdc.canary')")
         conn.execute("DELETE FROM cdc.canary WHERE source = %s", (source,))
         conn.execute("DELETE FROM cdc.queue WHERE source = %s AND name = %s", (source, name))
 

@@ -144,3 +144,22 @@ def test_so_many_failures_in_a_row_within_the_time_are_a_decision(looks, minutes
         assert vigil.goes_back == (goes_back and allowed)
     vigil.hear(WELL, switched(ended, "r2"))
     assert not vigil.goes_back
+
+
+def test_a_daemon_that_dies_in_its_own_rollback_leaves_it_to_the_next(site):
+    """The decision is made again, by the health that still fails; nothing is lost or half open."""
+    kill = "test -e killed || { touch killed; kill -9 $PPID; }"
+    more = AUTOMATIC + CAREFUL + f'[[hooks]]\non = "stop"\ncommand = ["sh", "-c", "{kill}"]\n'
+    shop = replicated(site, more)
+    (shop.folder / "killed").touch()  # not by the cutover
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+    (shop.folder / "killed").unlink()
+    (shop.folder / "unwell").touch()
+    assert shop.cdc.last_daemon.ended(60) == -9
+    assert masters(shop) == (False, True)
+    shop.postgres("INSERT INTO orders (item) VALUES ('late')")
+    daemon = shop.start()
+    wait_until(lambda: mode(shop) == "normal", 60, what=lambda: daemon.text)
+    wait_until(lambda: masters(shop) == (True, False))
+    assert shop.sqlite("SELECT count(*) FROM orders WHERE item = 'late'") == [(1,)]
