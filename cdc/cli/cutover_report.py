@@ -6,8 +6,8 @@ from typing import Any, Final
 from rich.table import Table
 
 from cdc.cli.output import DATA, duration
-from cdc.cutover.gates import Gate
 from cdc.cutover.phases import Report
+from cdc.cutover.sight import Gate
 
 WORDS: Final = {
     "switched": "PostgreSQL takes the writes.",
@@ -49,8 +49,17 @@ def report_as_json(report: Report) -> dict[str, Any]:
             for phase in report.phases
         ],
         "run": report.run,
+        "direction": report.direction,
+        "cause": report.cause,
+        "started_at": report.started_at.isoformat(),
+        "ended_at": report.ended_at.isoformat() if report.ended_at else None,
         "held_seconds": [round(seconds, 6) for seconds in report.held],
         "trouble": report.trouble,
+        "positions": report.positions,
+        "proofs": report.proofs,
+        "gates": gates_as_json(report.gates)["gates"],
+        "opened_before": report.opened_before,
+        "opened_after": report.opened_after,
         "hooks": [
             {
                 "on": hook.on,
@@ -75,10 +84,20 @@ def print_gates(found: Sequence[Gate]) -> None:
             DATA.print(f"      → {gate.remedy}", markup=False)
 
 
+def conclusion(report: Report) -> str:
+    """What it came to, in one sentence."""
+    if report.ended_at is not None:
+        return WORDS[report.outcome]
+    last = report.phases[-1].name if report.phases else "none"
+    return f"Not ended: it is under way, or its process has died. Its last phase: {last}."
+
+
 def print_report(report: Report) -> None:
     """The outcome first, then the phases, then what the hooks said."""
     good = report.exit_code == 0
-    DATA.print(WORDS[report.outcome], markup=False, style="bold green" if good else "bold red")
+    DATA.print(conclusion(report), markup=False, style="bold green" if good else "bold red")
+    if report.cause:
+        DATA.print(f"  {report.cause}", markup=False)
     if report.reason:
         DATA.print(f"  {report.reason}", markup=False)
     for trouble in report.trouble:
@@ -88,6 +107,10 @@ def print_report(report: Report) -> None:
         DATA.print(f"  nobody could write for {duration(report.freeze_seconds)}", markup=False)
     if report.phases:
         _print_phases(report)
+    _print_list("proven", report.proofs)
+    _print_list("event", [f"{name} {seq:,}" for name, seq in report.positions.items()])
+    _print_list("had the files open before", report.opened_before)
+    _print_list("have them open now", report.opened_after)
     for hook in report.hooks:
         ended = hook.problem or "done"
         DATA.print(f"{hook.on}: {hook.name}: {ended}, {duration(hook.seconds)}", markup=False)
@@ -105,3 +128,8 @@ def _print_phases(report: Report) -> None:
     if len(report.held) > 1:
         tries = ", ".join(duration(seconds) for seconds in report.held)
         DATA.print(f"held {len(report.held)} times: {tries}", markup=False)
+
+
+def _print_list(name: str, lines: Sequence[str]) -> None:
+    for line in lines:
+        DATA.print(f"{name}: {line}", markup=False)

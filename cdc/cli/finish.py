@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cdc.cli.cutover import YesOption, confirm, tell_phase
+from cdc.cli.cutover import YesOption, confirm
+from cdc.cli.cutover_progress import CutoverProgress
 from cdc.cli.cutover_report import print_report, report_as_json
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
-from cdc.cli.output import DATA, duration, put_json
+from cdc.cli.output import DATA, ERRORS, duration, put_json
 from cdc.cutover.end import Ending, Finish, hours_left
 from cdc.cutover.intent import local_journal
 
@@ -37,8 +38,12 @@ def finish(
     with open_target(loaded) as target:
         left = hours_left(loaded, target)
         confirm(_question(left, abandon=abandon), yes=yes or left is None)
-        with local_journal(loaded) as journal:
-            run = Finish(loaded, target, journal, abandon=abandon, tell=tell_phase)
+        with (
+            local_journal(loaded) as journal,
+            CutoverProgress(ERRORS, live=ERRORS.is_terminal) as progress,
+        ):
+            run = Finish(loaded, target, journal, abandon=abandon, tell=progress.tell)
+            progress.watch(run.report)
             report = run.run()
     if json:
         put_json(report_as_json(report) | _as_json(run.ending))

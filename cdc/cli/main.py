@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "rehearse",
     "cutover",
     "rollback",
+    "health",
     "finish",
     "events",
     "history",

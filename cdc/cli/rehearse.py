@@ -2,9 +2,8 @@
 
 import typer
 
-from cdc.cli.cutover import tell_phase
 from cdc.cli.options import ConfigOption, JsonOption, load_config, target_dsn
-from cdc.cli.output import put_json
+from cdc.cli.output import put_json, tell
 from cdc.cli.rehearse_report import as_json, print_rehearsal
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
@@ -24,6 +23,10 @@ def rehearse(config: ConfigOption = None, json: JsonOption = False) -> None:
     stop.ask_on_signals()
     dsn = target_dsn(loaded)
     with Target(dsn, max_connections=loaded.postgres.max_connections) as target:
-        outcome = Play(loaded, target, dsn, stop, tell_phase).run()
+        outcome = Play(loaded, target, dsn, stop, _tell).run()
     put_json(as_json(outcome)) if json else print_rehearsal(outcome)
     raise typer.Exit(outcome.exit_code)
+
+
+def _tell(words: str) -> None:
+    tell(f"… {words}")

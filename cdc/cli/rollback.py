@@ -4,14 +4,18 @@ from typing import Annotated
 
 import typer
 
-from cdc.cli.cutover import YesOption, confirm, tell_phase
-from cdc.cli.cutover_report import print_report, report_as_json
+from cdc.cli.cutover import HtmlOption, YesOption, confirm, show
+from cdc.cli.cutover_progress import CutoverProgress
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
-from cdc.cli.output import duration, put_json, tell
+from cdc.cli.output import ERRORS, duration, tell
+from cdc.cli.page import Circumstances, check_place
+from cdc.config import Config
 from cdc.cutover.back import Rollback
-from cdc.cutover.intent import local_journal
+from cdc.cutover.intent import LocalJournal, local_journal
 from cdc.cutover.loss import Loss, accept_loss
 from cdc.cutover.phases import Aborted, Report
+from cdc.cutover.records import records_of
+from cdc.postgres.connection import Target
 
 
 def rollback(
@@ -25,6 +29,7 @@ def rollback(
             help="PostgreSQL is gone for good: open SQLite with what had come back by then.",
         ),
     ] = False,
+    html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
     """Go back to SQLite: close PostgreSQL, drain, prove, open the files.
@@ -34,18 +39,32 @@ def rollback(
     behind the switch failed, 3 when that could not be told. Run again, it ends what was begun.
     """
     loaded = load_config(config)
+    if html is not None:
+        check_place(html)
     confirm("Give up what has not come back?" if loss else "Go back to SQLite now?", yes=yes)
-    with open_target(loaded) as target, local_journal(loaded) as journal:
+    with (
+        open_target(loaded) as target,
+        local_journal(loaded) as journal,
+        CutoverProgress(ERRORS, live=ERRORS.is_terminal) as progress,
+    ):
         if loss:
-            report = Report("accept-loss")
-            try:
-                _tell_loss(accept_loss(loaded, target, journal, report))
-            except Aborted as error:
-                report.reason = error.line
+            report = _without_postgres(loaded, target, journal)
         else:
-            report = Rollback(loaded, target, journal, tell=tell_phase).run()
-    put_json(report_as_json(report)) if json else print_report(report)
-    raise typer.Exit(report.exit_code)
+            run = Rollback(loaded, target, journal, tell=progress.tell)
+            progress.watch(run.report)
+            report = run.run()
+    show(report, Circumstances.without_target(loaded), html, json=json)
+
+
+def _without_postgres(config: Config, target: Target, journal: LocalJournal) -> Report:
+    report = Report("accept-loss", "loss")
+    try:
+        _tell_loss(accept_loss(config, target, journal, report))
+    except Aborted as error:
+        report.reason = error.line
+    report.end()
+    records_of(config).save(report)
+    return report
 
 
 def _tell_loss(loss: Loss) -> None:

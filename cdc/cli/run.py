@@ -10,6 +10,7 @@ from cdc import logs
 from cdc.cli.display import Display
 from cdc.cli.options import ConfigOption, load_config, open_target
 from cdc.cli.output import ERRORS, tell
+from cdc.cutover.watchman import Watchman
 from cdc.errors import CdcError, Finished
 from cdc.logs import fields
 from cdc.pipeline.daemon import Daemon
@@ -51,11 +52,12 @@ def run(
     stop = Stop()
     stop.ask_on_signals()
     try:
-        with open_target(loaded) as target:
+        with open_target(loaded) as target, open_target(loaded) as watched:
             daemon = Daemon(loaded, target, stop)
             if _opened(daemon, stop):
                 with Display(daemon.progress, ERRORS, live=live) as display:
-                    daemon.run(until_caught_up=until_caught_up, show=display.show)
+                    beside = () if until_caught_up else (Watchman(loaded, watched, stop).run,)
+                    daemon.run(until_caught_up=until_caught_up, show=display.show, beside=beside)
             stopped = [table for source in daemon.progress for table in source.stopped]
     except Finished as error:
         _tell_finished(error, log_format)

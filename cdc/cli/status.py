@@ -6,12 +6,14 @@ from typing import Any, Final
 from rich.table import Table
 
 from cdc.cli.freeze import freeze_as_json
+from cdc.cli.health import kept_as_json, print_kept
 from cdc.cli.lag import as_json as lag_as_json
 from cdc.cli.lag import state_words
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
 from cdc.pipeline.disk import Outlook, outlooks
 from cdc.pipeline.lag import SourceLag, measure
+from cdc.postgres import health as health_kept
 from cdc.postgres import state, switches
 from cdc.postgres.switches import Switch
 
@@ -32,15 +34,23 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
         description = target.description
         with target.lease() as conn:
             known = state.identity(conn)
-            mode = switches.mode(conn, known.version if known else 0)
+            version = known.version if known else 0
+            mode = switches.mode(conn, version)
             end = switches.finished(conn)
+            health = health_kept.last(conn) if version >= health_kept.SINCE_VERSION else None
     disks = outlooks(loaded, {each.name: _applied(each) for each in lags})
     if json:
-        finished = end.switched_at if end else None
-        put_json(_as_json(lags, disks, description) | {"mode": mode, "finished_at": finished})
+        more = {
+            "mode": mode,
+            "finished_at": end.switched_at if end else None,
+            "health": kept_as_json(health),
+        }
+        put_json(_as_json(lags, disks, description) | more)
         return
     DATA.print(f"target  {description}", markup=False)
     DATA.print(f"mode    {mode}: {MODES[mode]}{_for_good(end)}", markup=False)
+    if health is not None and mode == "active" and end is None:
+        print_kept(health)
     for each in lags:
         _print_source(each, disks[each.name])
 

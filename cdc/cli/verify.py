@@ -8,7 +8,8 @@ import typer
 
 from cdc.cli.options import ConfigOption, JsonOption, SourceOption, load_config, open_target
 from cdc.cli.output import ERRORS, put_json, tell
-from cdc.cli.verify_html import Circumstances, as_html, check_place, write_page
+from cdc.cli.page import Circumstances, check_place, write_page
+from cdc.cli.verify_html import as_html
 from cdc.cli.verify_progress import VerifyProgress
 from cdc.cli.verify_report import as_json, print_verdict
 from cdc.pipeline.stop import Stop

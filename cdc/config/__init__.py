@@ -4,6 +4,7 @@ from cdc.config.archive import ArchiveConfig
 from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
+from cdc.config.health import HealthConfig
 from cdc.config.load import load, locate
 from cdc.config.references import ForeignKeyConfig
 from cdc.config.settings import (
@@ -24,6 +25,7 @@ __all__ = [
     "Config",
     "CutoverConfig",
     "ForeignKeyConfig",
+    "HealthConfig",
     "HookConfig",
     "PostgresConfig",
     "ReplicationConfig",

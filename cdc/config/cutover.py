@@ -10,7 +10,7 @@ _VALUES: Final = {"allowed": 'a table such as { DB_ENGINE = "postgresql" }'}
 
 Variables = Annotated[dict[str, str], Meta(extra=_VALUES)]
 
-Moment = Literal["stop", "start", "regression", "notify"]
+Moment = Literal["stop", "start", "regression", "notify", "health"]
 
 
 class CutoverConfig(Section, frozen=True, kw_only=True):
@@ -76,6 +76,40 @@ class CutoverConfig(Section, frozen=True, kw_only=True):
             description="For how many hours after the switch `cdc rollback` is possible.",
         ),
     ] = 48.0
+    watch_minutes: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=525_600,
+            description="For how many minutes after a switch the health is watched with a view to "
+            "going back.",
+        ),
+    ] = 5.0
+    automatic_rollback: Annotated[
+        bool,
+        Meta(
+            description="Whether the daemon goes back to SQLite by itself, as cdc rollback does, "
+            "when the health has failed rollback_after times in a row within that time."
+        ),
+    ] = False
+    rollback_after: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="How often in a row the health has to fail before that.",
+        ),
+    ] = 3
+    takeover_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="How many seconds after the end of a command that died in the middle of a "
+            "cutover or rollback the daemon ends or undoes what it had begun. 0 leaves that to "
+            "whoever runs the command again.",
+        ),
+    ] = 10.0
     accepted: Annotated[
         tuple[str, ...],
         Meta(
@@ -113,8 +147,9 @@ class HookConfig(Section, frozen=True, kw_only=True):
         Moment,
         Meta(
             description="When it runs: before the files are held, after the environment file is "
-            "switched, then to try the system on PostgreSQL, and at the end.",
-            extra={"choices": ("stop", "start", "regression", "notify")},
+            "switched, then to try the system on PostgreSQL, at the end, and at each look at the "
+            "health.",
+            extra={"choices": ("stop", "start", "regression", "notify", "health")},
         ),
     ]
     command: Annotated[

@@ -55,6 +55,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         backup=document.backup,
         verify=document.verify,
         cutover=document.cutover,
+        health=document.health,
         hooks=document.hooks,
     )
     _check_table_names(config, place)

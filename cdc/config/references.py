@@ -1,7 +1,7 @@
 """`[[foreign_keys]]`: what SQLite cannot say, since each of its keys stays within one file."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta, field
 
@@ -9,6 +9,11 @@ from cdc.config.section import Section
 from cdc.errors import ConfigError
 
 _TABLE: Final = {"allowed": 'a source and a table of it, such as "fills.fills"'}
+Orphans = Literal["refuse", "quarantine", "leave not valid"]
+"""What the cutover does about rows that refer to none."""
+
+ORPHANS: Final = get_args(Orphans)
+
 _COLUMNS: Final = {"allowed": 'a list of columns such as "ticket_id"'}
 
 
@@ -34,6 +39,15 @@ class ForeignKeyConfig(Section, frozen=True, kw_only=True):
             extra={"choices": ("no action", "restrict", "cascade", "set null")},
         ),
     ] = "no action"
+    orphans: Annotated[
+        Orphans,
+        Meta(
+            description="What the cutover does about rows that refer to none: it is refused, they "
+            "are set aside and given up, or the key stays NOT VALID, which PostgreSQL checks for "
+            "what is written from then on.",
+            extra={"choices": ORPHANS},
+        ),
+    ] = "refuse"
 
     def __post_init__(self) -> None:
         if self.to_columns and len(self.to_columns) != len(self.columns):

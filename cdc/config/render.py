@@ -13,6 +13,7 @@ from cdc.config.archive import ArchiveConfig
 from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig
+from cdc.config.health import HealthConfig
 from cdc.config.keys import Key, keys_of
 from cdc.config.settings import (
     Document,
@@ -51,8 +52,8 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
     stand in the file, and this DSN. Raises ConfigError for a path that TOML cannot hold.
 
     >>> text = render([("trades", "rec_io/trades.db")], "embedded")
-    >>> print(*(line for line in text.splitlines() if line.startswith(("[", "name"))))
-    [postgres] [[sources]] name = "trades" [replication] [archive] [backup] [verify] [cutover]
+    >>> print(*(line for line in text.splitlines() if line.startswith("[")))
+    [postgres] [[sources]] [replication] [archive] [backup] [verify] [cutover] [health]
     """
     parts = [_OPENING, _section("[postgres]", PostgresConfig, dsn=dsn), _SOURCES]
     parts += [_source(*source, explained=i == 0) for i, source in enumerate(sources)]
@@ -63,6 +64,7 @@ def render(sources: Sequence[tuple[str, Path | str]], dsn: str) -> str:
         _section("[backup]", BackupConfig),
         _section("[verify]", VerifyConfig),
         _section("[cutover]", CutoverConfig),
+        _section("[health]", HealthConfig),
     ]
     return "\n".join(parts)
 

@@ -15,7 +15,8 @@ from cdc.config.backup import BackupConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.cutover import CutoverConfig, HookConfig
 from cdc.config.extras import AddedConfig, IndexConfig, Storage
-from cdc.config.references import ForeignKeyConfig
+from cdc.config.health import HealthConfig
+from cdc.config.references import ForeignKeyConfig, Orphans
 from cdc.config.section import Section
 from cdc.config.verify import VerifyConfig
 from cdc.constraints import folded
@@ -132,6 +133,14 @@ class TableConfig(Section, frozen=True, kw_only=True):
     existing: Annotated[
         bool, Meta(description="Whether the table is there already, made by hand.")
     ] = False
+    orphans: Annotated[
+        dict[str, Orphans],
+        Meta(
+            description="The same as orphans in [[foreign_keys]] for the foreign keys that SQLite "
+            'has, by their columns; without a word "refuse".',
+            extra={"allowed": 'a table such as { "customer_id" = "leave not valid" }'},
+        ),
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.existing and self.storage:
@@ -279,6 +288,7 @@ class Document(Section, frozen=True, kw_only=True):
     backup: BackupConfig = BackupConfig()
     verify: VerifyConfig = VerifyConfig()
     cutover: CutoverConfig = CutoverConfig()
+    health: HealthConfig = HealthConfig()
     hooks: Annotated[
         tuple[HookConfig, ...], Meta(description="Commands that the cutover runs.")
     ] = ()

@@ -18,9 +18,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from cdc.config import Config, SourceConfig
+from cdc.cutover.parentage import Touched
 from cdc.cutover.phases import Aborted
 from cdc.errors import CdcError, HoldEnded, TargetError, TargetRefused
-from cdc.event import LAYOUT, SEQ, VALUES
+from cdc.event import LAYOUT, OP, SEQ, VALUES, Op
 from cdc.mapping.literals import literal
 from cdc.pipeline.pairs import pairs
 from cdc.postgres import hold_back, queue, state
@@ -65,6 +66,8 @@ class SourceAtRest:
         self._name = source.name
         self._direction = direction
         self._suspects: dict[int, set[Key]] = {}
+        self._changed_at: dict[int, int] = {}
+        self.changes: dict[str, Touched] = {}
         self._target = target
         self._owner = f"cutover {os.getpid()}"
         self._file = SourceFile(source.path)
@@ -116,7 +119,8 @@ class SourceAtRest:
     def differences(self, seconds: float) -> list[str]:
         """Which of the rows that changed differ, while all stands still and is drained: names.
 
-        `seconds` bounds the reading of the log. Raises HoldEnded, Changed.
+        `seconds` bounds the reading of the log. Raises HoldEnded, Changed. Afterwards `changes`
+        says what has changed, by table.
         """
         with self._target.lease() as conn:
             self._check_unchanged(conn)
@@ -126,6 +130,9 @@ class SourceAtRest:
             for layout, pair in self._pairs.items():
                 held = kept.load_unproven(conn, self._name, pair.captured.name)
                 touched.setdefault(layout, set()).update(held)
+                self.changes[pair.captured.name] = Touched(
+                    frozenset(touched[layout]), self._changed_at.get(layout, 0)
+                )
             return [
                 name
                 for layout, keys in touched.items()
@@ -161,6 +168,7 @@ class SourceAtRest:
             )
         if found.events and found.events[0][SEQ] != self._since + 1:
             raise Changed(f"{self._name}: events were pruned since the last proof.")
+        self._changed_at = {e[LAYOUT]: e[SEQ] for e in found.events if e[OP] != Op.INSERT}
         touched: dict[int, set[Key]] = {}
         for event in found.events:
             pair = self._pairs.get(event[LAYOUT])
@@ -174,15 +182,18 @@ class SourceAtRest:
         if not wanted:
             return []
         with snapshot(conn, table) as seen:
-            if not seen.standing.guarded or seen.standing.quarantine[0]:
+            if not seen.standing.guarded:
                 raise Changed(f"{self._name}: {pair.captured.name} is not as the gates saw it.")
+            aside = seen.quarantined() if seen.standing.quarantine[0] else frozenset()
             theirs = seen.rows_of(wanted)
         lookup = Lookup(self._file, pair.captured.source)
         with self._file.reading():
             return [
                 f"{pair.captured.name} {', '.join(literal(value) or 'NULL' for value in key)}"
                 for key in wanted
-                if not table.same(lookup.row(key), theirs.get(table.key_forms(key)))
+                if not table.same(
+                    None if key in aside else lookup.row(key), theirs.get(table.key_forms(key))
+                )
             ]
 
 
@@ -222,8 +233,10 @@ class AtRest:
         with ThreadPoolExecutor(min(most, len(self._sources)), "cdc-suspects") as pool:
             return all(pool.map(lambda each: each.look_while_open(seconds, wait), self._sources))
 
-    def check(self, seconds: float) -> None:
-        """Raise Aborted unless both sides are equal; as `SourceAtRest.differences`."""
+    def check(self, seconds: float) -> dict[tuple[str, str], Touched]:
+        """Raise Aborted unless both sides are equal; as `SourceAtRest.differences`. Returns what
+        has changed, by source and table.
+        """
         found = {
             source.name: each.differences(seconds)
             for source, each in zip(self._config.sources, self._sources, strict=True)
@@ -237,3 +250,8 @@ class AtRest:
             raise Aborted(
                 f"both sides differ while nothing moves: {words}", hint=_REMEDY[self._direction]
             )
+        return {
+            (source.name, table): touched
+            for source, each in zip(self._config.sources, self._sources, strict=True)
+            for table, touched in each.changes.items()
+        }

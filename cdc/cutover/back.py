@@ -16,12 +16,13 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
 from cdc.cutover.phases import BACK, Aborted, Clock, Report
+from cdc.cutover.records import records_of, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, TargetError, TargetUnavailable
 from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
-from cdc.postgres import queue, reverse, sequences, switches
+from cdc.postgres import queue, reverse, sequences, state, switches
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.proof.following import LogGone, TooFarBehind
@@ -52,20 +53,29 @@ class Rollback:
         *,
         tell: Callable[[str], object] = _unseen,
         at: Callable[[str], object] = _unseen,
+        cause: str = "",
     ) -> None:
+        """`cause` is why it is begun, where no operator has asked for it."""
         self._config = config
         self._target = target
         self._journal = journal
         self._tell = tell
         self._at = at
-        self.report = Report(uuid4().hex)
-        self._clock = Clock(self.report, target, dict(BACK), tell)
+        self.report = Report(uuid4().hex, "back", cause=cause)
+        self._records = records_of(config)
+        self._clock = Clock(self.report, target, dict(BACK), tell=tell, keep=self._records.save)
         self._begun = False
-        self._stopped = False
         self._closed_at: float | None = None
 
     def run(self) -> Report:
         """Go back to SQLite, or say why not. As `Cutover.run`, in the other direction."""
+        try:
+            return self._run()
+        finally:
+            self.report.end()
+            self._records.save(self.report)
+
+    def _run(self) -> Report:
         report = self.report
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
@@ -86,14 +96,25 @@ class Rollback:
             return self._abort(error)
         return self._go_on()
 
+    def end(self, earlier: Settled) -> Report:
+        """End an earlier run, of its own direction, and begin none."""
+        try:
+            return self._after(earlier)
+        finally:
+            self.report.end()
+            self._records.save(self.report)
+
     def _after(self, earlier: Settled) -> Report:
+        if earlier.undone:
+            self._records.take_over(self.report, earlier.run)
+            return behind.undone(self._config, self.report, earlier)
         if earlier.direction == "forward":
             self.report.reason = "a cutover has switched and has yet to end: run cdc cutover first"
             return self.report
         if earlier.direction == "end":
             self.report.reason = "there is no way back any more: run cdc finish again"
             return self.report
-        self.report.run = earlier.run
+        self._records.take_over(self.report, earlier.run)
         return self._go_on()
 
     def _check(self) -> int:
@@ -149,7 +170,6 @@ class Rollback:
 
     def _stop(self) -> None:
         with self._clock.phase("stop", "running the stop hooks"):
-            self._stopped = True
             if wrong := behind.run_hooks(self._config, self.report, "stop"):
                 raise Aborted("; ".join(wrong))
         self._clock.check("stop")
@@ -173,10 +193,13 @@ class Rollback:
                         f"the daemon did not bring all writes back within {BACK['drain']:g} s",
                         hint="See cdc status: is it running?",
                     )
+                self._at("draining")
                 time.sleep(POLL_SECONDS)
             with self._target.lease() as conn:
                 for source in self._config.sources:
                     pass_over(conn, source)
+                known = state.sources(conn)
+                self.report.positions = {each.name: each.applied_seq for each in known}
                 for source in self._config.sources:
                     self._check_rows(reverse.quarantined(conn, source.name))
         self._at("drained")
@@ -192,13 +215,19 @@ class Rollback:
         """
         with self._clock.phase("compare", "proving that SQLite has it all"):
             if at_rest is not None:
-                at_rest.check(BACK["compare"])
+                changed = at_rest.check(BACK["compare"])
+                keys = sum(len(touched.keys) for touched in changed.values())
+                self.report.proofs.append(
+                    f"every row was compared while PostgreSQL went on, and {keys:,} once more after"
+                )
             elif not (verdict := prove(self._config, self._target, Request())).converged:
                 names = [outcome.name for outcome in verdict.sources if not outcome.converged]
                 raise Aborted(
                     f"both sides differ: {', '.join(names)}",
                     hint="PostgreSQL goes on. See cdc.reverse_quarantine.",
                 )
+            else:
+                self.report.proofs += verdict_words(verdict)
         self._clock.check("compare")
         self._at("proven")
 
@@ -231,7 +260,7 @@ class Rollback:
             if outcome != "aborted":
                 return self._go_on()
             self._journal.clear()
-        if self._stopped:
+        if report.stopped:
             report.trouble += behind.run_hooks(self._config, report, "start")
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
@@ -256,6 +285,7 @@ class Rollback:
             report.trouble += behind.run_hooks(self._config, report, "start")
         report.reason = "; ".join(report.trouble)
         self._end()
+        report.opened_after = behind.openers_now(self._config)
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
 

@@ -15,6 +15,7 @@ from cdc.config import Config
 from cdc.cutover import files, recovery
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.phases import END, Aborted, Clock, Report
+from cdc.cutover.records import records_of
 from cdc.cutover.recovery import InDoubt
 from cdc.errors import CdcError, Finished, TargetError, TargetUnavailable
 from cdc.pipeline.lag import SourceLag, measure
@@ -100,15 +101,23 @@ class Finish:
         self._journal = journal
         self._abandon = abandon
         self._at = at
-        self.report = Report(uuid4().hex)
+        self.report = Report(uuid4().hex, "end")
+        self._records = records_of(config)
         self.ending = Ending()
-        self._clock = Clock(self.report, target, dict(END), tell)
+        self._clock = Clock(self.report, target, dict(END), tell=tell, keep=self._records.save)
 
     def run(self) -> Report:
         """Give up the way back for good, or say why not; where that is done, say so again.
 
         An earlier run that died is ended. Until `ended` nothing is given up.
         """
+        try:
+            return self._run()
+        finally:
+            self.report.end()
+            self._records.save(self.report)
+
+    def _run(self) -> Report:
         report = self.report
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
@@ -120,7 +129,7 @@ class Finish:
                 self._check()
                 self._end()
             else:
-                report.run = earlier.run
+                self._records.take_over(report, earlier.run)
             self._go_on()
         except Finished:
             self._was_finished()

@@ -8,9 +8,10 @@ from cdc.config import Config
 from cdc.cutover import behind, files, gates, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
-from cdc.cutover.gates import Gate
 from cdc.cutover.intent import LocalJournal
+from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
+from cdc.cutover.records import records_of, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, SourceError, TargetError, TargetUnavailable
@@ -28,7 +29,7 @@ def _unseen(_: str) -> None:
 
 class Cutover:
     """One run of the cutover. `tell` hears in words what begins, `at` each state that is reached:
-    begun, held, drained, proven, intended, sealed, switched, validated, open.
+    begun, looked, held, drained, proven, intended, sealed, switched, validated, open.
     """
 
     def __init__(
@@ -45,12 +46,11 @@ class Cutover:
         self._journal = journal
         self._tell = tell
         self._at = at
-        self.report = Report(uuid4().hex)
-        self.gates: list[Gate] = []
+        self.report = Report(uuid4().hex, "forward")
+        self._records = records_of(config)
         budgets = FAST if config.cutover.path == "fast" else STANDARD
-        self._clock = Clock(self.report, target, dict(budgets), tell)
+        self._clock = Clock(self.report, target, dict(budgets), tell=tell, keep=self._records.save)
         self._epoch: int | None = None
-        self._stopped = False
         self._first_held = 0.0
 
     def run(self) -> Report:
@@ -58,6 +58,13 @@ class Cutover:
 
         An earlier run that died is ended first: one that has switched goes on here.
         """
+        try:
+            return self._run()
+        finally:
+            self.report.end()
+            self._records.save(self.report)
+
+    def _run(self) -> Report:
         report = self.report
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
@@ -65,8 +72,8 @@ class Cutover:
                 return self._after(earlier)
             self._check_gates()
             with AtRest(self._config, self._target) as at_rest:
-                self._prove()
-                sequences = self._freeze(at_rest)
+                parentage = self._prove()
+                sequences = self._freeze(at_rest, parentage)
                 self._switch(sequences)
         except InDoubt as error:
             report.outcome, report.reason = "in_doubt", error.line
@@ -75,15 +82,19 @@ class Cutover:
             return self._abort(error)
         return self._go_on()
 
+    def end(self, earlier: Settled) -> Report:
+        """End an earlier run, of its own direction, and begin none."""
+        try:
+            return self._after(earlier)
+        finally:
+            self.report.end()
+            self._records.save(self.report)
+
     def _after(self, earlier: Settled) -> Report:
         report = self.report
-        report.run = earlier.run
+        self._records.take_over(report, earlier.run)
         if earlier.undone:
-            report.reason = (
-                f"an earlier run ({earlier.direction}) had died before its switch and was undone:"
-                " run the command again"
-            )
-            return report
+            return behind.undone(self._config, report, earlier)
         if earlier.direction == "back":
             report.reason = "a rollback has switched and has yet to end: run cdc rollback again"
             return report
@@ -96,8 +107,9 @@ class Cutover:
         with self._clock.phase("preflight", "looking at the gates"):
             # Where a run before this one was undone just now, the daemon turns round in a moment.
             turned(self._config, self._target, SourceState.TAILING)
-            self.gates = gates.look(self._config, self._target)
-        failed = [gate.name for gate in self.gates if not gate.passed]
+            self.report.gates = gates.look(self._config, self._target)
+            self.report.opened_before = behind.openers_now(self._config)
+        failed = [gate.name for gate in self.report.gates if not gate.passed]
         if failed:
             raise Aborted(
                 f"these gates do not pass: {', '.join(failed)}",
@@ -105,25 +117,30 @@ class Cutover:
             )
         self._clock.check("preflight")
         with self._clock.phase("stop", "running the stop hooks"):
-            self._stopped = True
             if wrong := behind.run_hooks(self._config, self.report, "stop"):
                 raise Aborted("; ".join(wrong))
         self._clock.check("stop")
 
-    def _prove(self) -> None:
+    def _prove(self) -> Parentage:
         """Compare all that changed since the last proof, so that the hold need not."""
         with self._clock.phase("proof", "proving what changed since the last proof"):
+            parentage = Parentage(self._config, self._target)
+            parentage.settle()
             verdict = prove(self._config, self._target, Request())
             if not verdict.converged:
                 raise Aborted("both sides differ", hint="Run cdc verify: it names the rows.")
+            self.report.proofs += verdict_words(verdict)
         self._clock.check("proof")
+        return parentage
 
-    def _freeze(self, at_rest: AtRest) -> Mapping[str, int]:
+    def _freeze(self, at_rest: AtRest, parentage: Parentage) -> Mapping[str, int]:
         with self._target.lease() as conn:
             epoch = self._epoch = read_gate(conn).epoch
             switches.begin(conn, self.report.run, "forward", epoch)
         self._at("begun")
-        freezing = Freezing(self._config, self._target, at_rest, self.report, self._at)
+        freezing = Freezing(
+            self._config, self._target, at_rest, parentage, report=self.report, at=self._at
+        )
         with self._clock.phase("freeze", "holding the files, draining, proving, sealing"):
             used = freezing.seal(epoch, files.REASON, self._record_intent)
         self._first_held = freezing.first_held or time.monotonic()
@@ -163,7 +180,7 @@ class Cutover:
                 recovery.undo(self._config, self._journal, "forward", self._epoch)
             except (InDoubt, TargetError, SourceError) as again:
                 return self._not_undone(error, again)
-        if self._stopped:
+        if report.stopped:
             report.trouble += behind.run_hooks(self._config, report, "start")
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
@@ -173,7 +190,7 @@ class Cutover:
         report = self.report
         if self._journal.read() is None:
             report.trouble.append(f"the journal in PostgreSQL: {again.line}")
-            if self._stopped:
+            if report.stopped:
                 report.trouble += behind.run_hooks(self._config, report, "start")
         else:
             report.outcome = "in_doubt"
@@ -197,6 +214,7 @@ class Cutover:
         self._at("validated")
         report.reason = "; ".join(report.trouble)
         self._end()
+        report.opened_after = behind.openers_now(self._config)
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.cutover.atrest import AtRest
+from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import Aborted, Report
 from cdc.errors import HoldEnded, SchemaMoved, SourceBusy
 from cdc.pipeline.pairs import pairs
@@ -41,7 +42,7 @@ class SourceKeys:
 class Freezing:
     """The attempts of one run to seal all files in a proven state.
 
-    `at` hears of each state that is reached: held, drained, proven.
+    `at` hears of each state that is reached: looked, held, drained, proven.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class Freezing:
         config: Config,
         target: Target,
         at_rest: AtRest,
+        parentage: Parentage,
+        *,
         report: Report,
         at: Callable[[str], object],
     ) -> None:
@@ -56,6 +59,7 @@ class Freezing:
         self._target = target
         self._report = report
         self._at_rest = at_rest
+        self._parentage = parentage
         self._at = at
         self._keys = {source.name: self._look(source.name) for source in config.sources}
         self._names = {source.path: source.name for source in config.sources}
@@ -73,6 +77,8 @@ class Freezing:
         end = time.monotonic() + budget
         last = ""
         for _ in range(self._config.cutover.attempts):
+            self._parentage.look_again()
+            self._at("looked")
             try:
                 return self._attempt(epoch, reason, record_intent)
             except AGAIN as error:
@@ -111,7 +117,7 @@ class Freezing:
                 self._check_schemas(hold)
                 hold.freeze(reason)
                 hold.each(lambda file: direction.arm(file, epoch + 1))
-                self._drain(hold)
+                self._report.positions = self._drain(hold)
                 self._at("drained")
                 self._prove(hold, seconds)
                 self._at("proven")
@@ -133,8 +139,11 @@ class Freezing:
                     hint="Let cdc run take it up, and run the command again.",
                 )
 
-    def _drain(self, hold: Hold) -> None:
-        """Wait until PostgreSQL has all events; the daemon applies them, woken by the last one."""
+    def _drain(self, hold: Hold) -> dict[str, int]:
+        """Wait until PostgreSQL has all events; the daemon applies them, woken by the last one.
+
+        Returns the last event of each source.
+        """
         ends = {
             self._names[path]: end
             for path, end in hold.each(lambda file: Changelog(file).newest()).items()
@@ -143,14 +152,15 @@ class Freezing:
             while True:
                 known = {source.name: source.applied_seq for source in state.sources(conn)}
                 if all(known.get(name, -1) >= end for name, end in ends.items()):
-                    return
+                    return ends
                 hold.check()
                 time.sleep(POLL_SECONDS)
 
     def _prove(self, hold: Hold, seconds: float) -> None:
         """What is found to differ counts only if all was held still until it was found."""
         try:
-            self._at_rest.check(seconds)
+            changes = self._at_rest.check(seconds)
+            self._parentage.check(changes, seconds)
         except Aborted:
             hold.check()
             raise

@@ -21,7 +21,7 @@ OUTPUT_BYTES: Final = 20_000
 @dataclass(frozen=True, slots=True)
 class HookRun:
     """How one hook ended: `output` is the end of both its streams, `problem` is "" where it did
-    what it should.
+    what it should. `code` is its exit code, None where it came to none.
     """
 
     on: str
@@ -29,6 +29,7 @@ class HookRun:
     seconds: float
     output: str
     problem: str
+    code: int | None = None
 
     @property
     def name(self) -> str:
@@ -58,15 +59,17 @@ def run_all(config: Config, on: Moment, facts: Mapping[str, str]) -> Iterator[Ho
 def _run(config: Config, hook: HookConfig, facts: Mapping[str, str]) -> HookRun:
     started = time.monotonic()
     with tempfile.TemporaryFile() as out:
-        problem = _problem(config, hook, facts, out)
-        output = _end(out)
-    return HookRun(hook.on, hook.command, time.monotonic() - started, output, problem)
+        problem, code = _end_of(config, hook, facts, out)
+        output = _tail(out)
+    return HookRun(hook.on, hook.command, time.monotonic() - started, output, problem, code)
 
 
-def _problem(config: Config, hook: HookConfig, facts: Mapping[str, str], out: IO[bytes]) -> str:
+def _end_of(
+    config: Config, hook: HookConfig, facts: Mapping[str, str], out: IO[bytes]
+) -> tuple[str, int | None]:
     program = runnable(config, hook)
     if program is None:
-        return f"{hook.command[0]} is no program that this user may run"
+        return f"{hook.command[0]} is no program that this user may run", None
     try:
         process = subprocess.Popen(  # noqa: S603  (the operator's own command, and no shell)
             [program, *hook.command[1:]],
@@ -78,17 +81,17 @@ def _problem(config: Config, hook: HookConfig, facts: Mapping[str, str], out: IO
             start_new_session=True,
         )
     except OSError as error:
-        return f"could not be started: {error.strerror}"
+        return f"could not be started: {error.strerror}", None
     try:
         code = process.wait(hook.timeout_seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return f"was killed after {hook.timeout_seconds:g} s"
-    return "" if code == 0 else f"ended with exit code {code}"
+        return f"was killed after {hook.timeout_seconds:g} s", None
+    return ("" if code == 0 else f"ended with exit code {code}"), code
 
 
-def _end(out: IO[bytes]) -> str:
+def _tail(out: IO[bytes]) -> str:
     size = out.seek(0, os.SEEK_END)
     out.seek(max(0, size - OUTPUT_BYTES))
     return redact(out.read().decode("utf-8", "replace"))

@@ -6,6 +6,7 @@ whoever finds one, and cannot ask PostgreSQL, must leave everything as it is.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from cdc.postgres.switches import Direction
 DIRECTORY: Final = ".cdc"
 INTENT: Final = "cutover.json"
 LOCK: Final = "cutover.lock"
+
+ATTEMPTS_SECONDS: Final = (0.0, 0.02, 0.05, 0.1, 0.2)
+"""The pauses before each attempt to have the lock."""
 
 
 class CutoverBusy(CdcError):
@@ -98,7 +102,11 @@ class LocalJournal:
 
 @contextmanager
 def local_journal(config: Config) -> Iterator[LocalJournal]:
-    """The local journal, for the one process that may use it now. Raises CutoverBusy."""
+    """The local journal, for the one process that may use it now. Raises CutoverBusy.
+
+    The daemon has the lock for an instant when it looks whether a command is alive; so one refusal
+    means nothing.
+    """
     directory = config.path.parent / DIRECTORY
     try:
         directory.mkdir(exist_ok=True)
@@ -108,12 +116,19 @@ def local_journal(config: Config) -> Iterator[LocalJournal]:
             f"{directory} cannot be written: {error}.", hint="The cutover keeps its journal there."
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not any(_locked(descriptor, pause) for pause in ATTEMPTS_SECONDS):
             raise CutoverBusy(
                 "Another cutover or rollback is under way.", hint="Wait for its end; cdc status."
-            ) from None
+            )
         yield LocalJournal(directory)
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int, pause: float) -> bool:
+    time.sleep(pause)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

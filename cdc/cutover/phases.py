@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from cdc.cutover.hooks import HookRun
+from cdc.cutover.sight import Gate
 from cdc.errors import CdcError
 from cdc.postgres.connection import Target
+from cdc.postgres.switches import Direction
 
 Outcome = Literal["switched", "rolled_back", "finished", "aborted", "in_doubt"]
 
@@ -77,26 +80,55 @@ class Report:
     """What a run came to."""
 
     run: str
+    direction: Direction | Literal["loss"]
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    """None while it is under way, and of one whose process died."""
+    cause: str = ""
+    """Why it was begun, where that was not by a command of the operator's."""
     outcome: Outcome = "aborted"
     reason: str = ""
     freeze_seconds: float | None = None
     held: list[float] = field(default_factory=list)
     """How long each attempt held the files, in seconds."""
     phases: list[Phase] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    """The last event of each source that both sides had at the switch."""
+    proofs: list[str] = field(default_factory=list)
+    """What was compared, and when; in words."""
+    opened_before: list[str] = field(default_factory=list)
+    opened_after: list[str] = field(default_factory=list)
+    """Who had the files open: processes, each in words."""
     hooks: list[HookRun] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     """What went wrong behind the switch, for the operator to see to."""
 
     @property
+    def stopped(self) -> bool:
+        """Whether the stop hooks were begun, so that the services may be down."""
+        return any(phase.name == "stop" and phase.entered for phase in self.phases)
+
+    def end(self) -> None:
+        """Note that the process has done all it can."""
+        self.ended_at = datetime.now(UTC)
+
+    def go_on(self, earlier: "Report") -> None:
+        """Take over what is known of the same run from the process that died in it."""
+        kept = {f.name for f in fields(self)} - {"outcome", "reason", "trouble"}
+        for name in kept:
+            setattr(self, name, getattr(earlier, name))
+
+    @property
     def exit_code(self) -> int:
-        if self.outcome == "in_doubt":
+        if self.outcome == "in_doubt" or self.ended_at is None:
             return 3
         return 1 if self.outcome == "aborted" or self.trouble else 0
 
 
 class Clock:
     """Measures the phases of a run, and lets none wait for PostgreSQL beyond its budget. `tell`
-    hears of each as it begins.
+    hears of each as it begins; `keep` is called as it begins and ends.
     """
 
     def __init__(
@@ -104,12 +136,15 @@ class Clock:
         report: Report,
         target: Target,
         budgets: dict[str, float],
+        *,
         tell: Callable[[str], object],
+        keep: Callable[[Report], object],
     ) -> None:
         self._report = report
         self._target = target
         self._budgets = budgets
         self._tell = tell
+        self._keep = keep
 
     @contextmanager
     def phase(self, name: str, words: str) -> Iterator[Phase]:
@@ -120,12 +155,14 @@ class Clock:
         self._tell(words)
         entry = self._entry(name)
         entry.entered += 1
+        self._keep(self._report)
         before, started = entry.seconds, time.monotonic()
         try:
             with self._target.within(max(0.0, entry.budget_seconds - before)):
                 yield entry
         finally:
             entry.seconds = before + time.monotonic() - started
+            self._keep(self._report)
 
     def check(self, name: str) -> None:
         """Raise Aborted where a phase, now over, took longer than it may; before the switch."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from cdc.config import Config
 from cdc.cutover import files
-from cdc.cutover.intent import LocalJournal
+from cdc.cutover.intent import DIRECTORY, INTENT, LocalJournal
 from cdc.errors import CdcError, TargetUnavailable
 from cdc.postgres import state, switches
 from cdc.postgres.connection import Target
@@ -34,6 +34,11 @@ class Settled:
     direction: Direction
     undone: bool
     switch: Switch | None
+
+
+def has_intent(config: Config) -> bool:
+    """Whether files may be sealed by a run that has not come to its end; asks nobody else."""
+    return (config.path.parent / DIRECTORY / INTENT).exists()
 
 
 def settle(config: Config, target: Target, journal: LocalJournal) -> Settled | None:

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +77,14 @@ class Daemon:
             raise
 
     def run(
-        self, *, until_caught_up: bool = False, show: Callable[[], None] = lambda: None
+        self,
+        *,
+        until_caught_up: bool = False,
+        show: Callable[[], None] = lambda: None,
+        beside: Sequence[Callable[[], None]] = (),
     ) -> None:
-        """Replicate. `show` is called about twice a second, from this thread.
+        """Replicate. `show` is called about twice a second, from this thread. Each of `beside` runs
+        in a thread of its own, and returns when the stop is asked for.
 
         Raises a source's error when one had halted by the end.
         """
@@ -96,6 +101,7 @@ class Daemon:
             for archiver in ([] if until_caught_up else self._archivers)
         ]
         watching = [] if until_caught_up else [self._drift_watch()]
+        watching += [threading.Thread(target=each, name="cdc-beside") for each in beside]
         housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         self._watch.start()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, SourceHeld
-from cdc.pipeline import repair, retry
+from cdc.pipeline import canary, repair, retry, setting_aside
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
@@ -25,14 +25,25 @@ from cdc.sqlite.lock import SourceLock, holder
 Errand = Callable[[Target, Replication, str, Any], Any]
 """Does what the argument says (JSON) for one source whose tables are all copied."""
 
-KINDS: Final[Mapping[str, Errand]] = {retry.KIND: retry.retry, repair.KIND: repair.rewrite}
+KINDS: Final[Mapping[str, Errand]] = {
+    canary.KIND: canary.fly,
+    retry.KIND: retry.retry,
+    repair.KIND: repair.rewrite,
+    setting_aside.KIND: setting_aside.set_aside,
+}
 
 LOOK_SECONDS: Final = 0.1
 """How often a command looks for the daemon's answer."""
 
 
 def answer(target: Target, replication: Replication, request: Request) -> None:
-    """Do what a request asks for, and answer it with what came of it."""
+    """Do what a request asks for, and answer it with what came of it.
+
+    One that was done while the next look at the inbox found it again is not done twice.
+    """
+    with target.lease() as conn:
+        if not requests.is_waiting(conn, request):
+            return
     errand = KINDS.get(request.kind)
     if errand is None:
         words: dict[str, Any] = {"error": f"this cdc knows no {request.kind!r}"}

@@ -7,7 +7,9 @@ the log's end S, the log is applied up to S, and the chunk is written in the sam
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from cdc.config import ReplicationConfig
@@ -111,6 +113,11 @@ class Replication:
         self._session.close()
 
     @property
+    def path(self) -> Path:
+        """The source's file."""
+        return self._session.file.path
+
+    @property
     def copied(self) -> bool:
         """Whether all tables are; only then can quarantined rows be tried again."""
         return all(table.live for table in self._session.tables)
@@ -135,6 +142,27 @@ class Replication:
         self._ahead.forget()
         for table in self._session.tables:
             self._rewrite(table, keys.get(table.name, ()))
+
+    def set_aside(self, name: str, keys: Sequence[Key], position: int, reason: str) -> int:
+        """Move the rows of these keys into the quarantine, whatever they hold; how many there are.
+
+        `position` is that of the value at fault.
+        """
+        self._ahead.forget()
+        table = next(each for each in self._session.tables if each.name == name)
+        count = 0
+        for at in range(0, len(keys), REWRITTEN_AT_ONCE):
+            as_of, found = self._read_again(table, keys[at : at + REWRITTEN_AT_ONCE])
+            self._catch_up(as_of)
+            asides = [Aside(table.mapped, row, as_of, position, reason) for row in found.upserts]
+            gone = [form for aside in asides for form in holdable(table.mapped, aside.key)]
+            ((_, ready),) = self._applier.prepare([(table.mapped, TableChanges(deletes=gone))])
+            changes = [(table.mapped, replace(ready, aside=asides))]
+            batch = Batch(changes, None, complete=True, count=0, oldest_at=None)
+            rewritten = [(name, aside.key) for aside in asides]
+            self._apply(batch, boundary=False, rewritten=rewritten)
+            count += len(asides)
+        return count
 
     def _rewrite(self, table: ReplicatedTable, keys: Sequence[Key]) -> None:
         for at in range(0, len(keys), REWRITTEN_AT_ONCE):

@@ -23,7 +23,8 @@ from cdc.pipeline.past import Past
 from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
-from cdc.postgres import state, switches
+from cdc.pipeline.terms import terms_of
+from cdc.postgres import state, switches, terms
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.sqlite import capture, direction, introspect, released, surroundings
@@ -189,6 +190,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                 seq=position.seq,
             ).prepare(tables_captured, stops)
             _report_stops(source, stops)
+            terms.record(conn, source.name, terms_of(config, source), of_application)
             return Session(
                 file,
                 position=position,

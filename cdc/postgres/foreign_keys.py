@@ -36,11 +36,15 @@ class KeyEnd:
 class ForeignKeyDesign:
     """A foreign key of the target table `child`, and the query that counts its orphans.
 
+    `columns` refer to `parent_columns` of `parent`; both tables are named as SQL takes them.
     `comment` is how one of the configuration is known again in the catalogue.
     """
 
     name: str
     child: str
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
     create: str
     validate: str
     orphans: str
@@ -95,7 +99,9 @@ def foreign_key_between(child: KeyEnd, key: ForeignKey, parent: KeyEnd) -> Forei
         f" AND NOT EXISTS (SELECT FROM {parent_name} AS p WHERE {same})"
     )
     validate = f"ALTER TABLE {child_name} VALIDATE CONSTRAINT {quoted(name)}"
-    return ForeignKeyDesign(name, child_name, create, validate, orphans)
+    return ForeignKeyDesign(
+        name, child_name, tuple(own), parent_name, tuple(referred), create, validate, orphans
+    )
 
 
 def _end(table: MappedTable, columns: Sequence[TargetColumn]) -> KeyEnd:

@@ -147,12 +147,20 @@ def take(conn: Connection, source: str, tables: Sequence[MappedTable], *, limit:
     snapshot, which begins when no table can be truncated under it any more: such a table would look
     empty to an older one.
     """
-    by_name = {table.source.name: table for table in tables}
     with translated(f"take from the queue of {source}"), conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         conn.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         names = sql.SQL(", ").join(sql.Identifier(t.schema, t.name) for t in tables)
         conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(names).as_bytes(conn))
+        return take_within(conn, source, tables, limit=limit)
+
+
+def take_within(
+    conn: Connection, source: str, tables: Sequence[MappedTable], *, limit: int
+) -> QueueBatch:
+    """The same in a transaction of the caller's, as that sees the queue and the rows."""
+    by_name = {table.source.name: table for table in tables}
+    with translated(f"take from the queue of {source}"):
         entries = conn.execute(
             "SELECT id, name, op::text, at FROM cdc.queue WHERE source = %s AND name = ANY (%s)"
             " ORDER BY id LIMIT %s",

@@ -45,6 +45,15 @@ def waiting(conn: Connection) -> list[Request]:
         ).fetchall()
 
 
+def is_waiting(conn: Connection, request: Request) -> bool:
+    """Whether a request has no answer yet, and was not withdrawn."""
+    with translated(f"look at request {request.id}"):
+        row = conn.execute(
+            "SELECT FROM cdc.request WHERE id = %s AND answered_at IS NULL", (request.id,)
+        ).fetchone()
+    return row is not None
+
+
 def answer(conn: Connection, request: Request, words: object) -> None:
     """Answer a request; nothing happens where it was withdrawn."""
     with translated(f"answer request {request.id}"):

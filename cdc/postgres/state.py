@@ -18,7 +18,7 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 10
+VERSION: Final = 11
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
@@ -30,6 +30,7 @@ STEPS: Final[dict[int, str]] = {
     8: "postgres/step_8.sql",
     9: "postgres/step_9.sql",
     10: "postgres/step_10.sql",
+    11: "postgres/step_11.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 

@@ -146,14 +146,22 @@ class ProvenTable:
 
     def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[list[str]]]:
         """The rows of these keys of SQLite; those that the target could not hold are left out."""
-        texts = [each for each in map(self._key_texts, keys) if each is not None]
-        wanted = [sql.Identifier(f"w{i}") for i in range(len(self._key))]
-        arrays = [sql.SQL("%s::pg_catalog.text[]::{}[]").format(kind) for kind in self._key_types]
-        same = [sql.SQL("{} = {}").format(k, w) for k, w in zip(self._key, wanted, strict=True)]
-        query = sql.SQL("SELECT {} FROM unnest({}) AS w ({}) JOIN {} ON {}").format(
-            self._values(), _list(arrays), _list(wanted), self.table, sql.SQL(" AND ").join(same)
+        wanted, texts = self.key_set(keys)
+        same = [sql.SQL("{} = w{}").format(k, sql.SQL(str(i))) for i, k in enumerate(self._key)]
+        query = sql.SQL("SELECT {} FROM {} JOIN {} ON {}").format(
+            self._values(), wanted, self.table, sql.SQL(" AND ").join(same)
         )
-        return query, [list(column) for column in zip(*texts, strict=True)] or [[] for _ in wanted]
+        return query, texts
+
+    def key_set(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[list[str]]]:
+        """These keys of SQLite as something to select from, `w` with the columns w0, w1, …, and its
+        parameters; those that the target could not hold are left out.
+        """
+        texts = [each for each in map(self._key_texts, keys) if each is not None]
+        names = [sql.Identifier(f"w{i}") for i in range(len(self._key))]
+        arrays = [sql.SQL("%s::pg_catalog.text[]::{}[]").format(kind) for kind in self._key_types]
+        wanted = sql.SQL("unnest({}) AS w ({})").format(_list(arrays), _list(names))
+        return wanted, [list(column) for column in zip(*texts, strict=True)] or [[] for _ in names]
 
     def row(self, found: Sequence[Any]) -> TargetRow:
         """A row that PostgreSQL has sent, in the form in which rows are compared."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from cdc.cutover.gates import Gate
 from cdc.cutover.phases import Report
+from cdc.cutover.sight import Gate
 from cdc.rehearsal.room import Room
 from cdc.sqlite.reenactment import Load
 

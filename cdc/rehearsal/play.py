@@ -184,9 +184,8 @@ class Play:
     def _there(self, stage: Scene, target: Target, this: Round, number: int) -> None:
         self._tell(f"round {number}: cutting over")
         with local_journal(stage.config) as journal:
-            run = Cutover(stage.config, target, journal)
-            this.cutover = run.run()
-        found = [line for gate in run.gates if not gate.passed for line in gate.evidence]
+            this.cutover = Cutover(stage.config, target, journal).run()
+        found = [line for gate in this.cutover.gates if not gate.passed for line in gate.evidence]
         _require(this.cutover, "switched", "cutover", found)
 
     def _back(self, stage: Scene, target: Target, this: Round, number: int) -> None:

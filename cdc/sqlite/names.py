@@ -15,6 +15,8 @@ MOVES: Final = "_cdc_moves"
 
 REVERSE: Final = "_cdc_reverse"
 
+CANARY: Final = "_cdc_canary"
+
 
 def quote(name: str) -> str:
     """`name` as an identifier, whatever it holds.

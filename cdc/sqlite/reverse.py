@@ -84,11 +84,12 @@ class ReverseWriter:
         DirectionChanged where another batch was written since `stand`, or the direction turned;
         SchemaMoved; SourceBusy.
         """
-        return self._file.write(lambda: self._write(stand, batch, final=final), wait=wait)
+        return self._file.write(lambda: self.write_within(stand, batch, final=final), wait=wait)
 
-    def _write(
+    def write_within(
         self, stand: Direction, batch: Sequence[IncomingTable], *, final: bool
     ) -> list[Refused]:
+        """The same in a write transaction of the caller's."""
         if application_schema(self._file) != self._schema:
             raise SchemaMoved(f"The schema of {self._file.path} changed.")
         if direction.read(self._file) != stand:

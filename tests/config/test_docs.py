@@ -12,6 +12,7 @@ from cdc.config import (
     ColumnConfig,
     CutoverConfig,
     ForeignKeyConfig,
+    HealthConfig,
     HookConfig,
     PostgresConfig,
     ReplicationConfig,
@@ -41,6 +42,7 @@ SECTIONS = {
     "[backup]": BackupConfig,
     "[verify]": VerifyConfig,
     "[cutover]": CutoverConfig,
+    "[health]": HealthConfig,
     "[[hooks]]": HookConfig,
 }
 

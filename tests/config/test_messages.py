@@ -9,7 +9,8 @@ from cdc.errors import ConfigError
 
 CUTOVER_KEYS = (
     "max_lag_events, max_lag_seconds, max_proof_hours, path, hold_ms, attempts, rollback_hours,"
-    " accepted, env_file, env_switched, env_open, env_rolled_back"
+    " watch_minutes, automatic_rollback, rollback_after, takeover_seconds, accepted, env_file,"
+    " env_switched, env_open, env_rolled_back"
 )
 
 SOURCE = '[[sources]]\nname = "trades"\npath = "trades.db"\n'
@@ -20,7 +21,7 @@ WRONG = {
         (
             'knows no key "replicaton". Did you mean "replication"? '
             "Allowed are: postgres, sources, foreign_keys, replication, archive, backup, verify,"
-            " cutover, hooks."
+            " cutover, health, hooks."
         ),
     ),
     "unknown key": (
@@ -45,7 +46,8 @@ WRONG = {
         SOURCE + "[sources.tables.trades]\ncolumn = 1",
         (
             '[[sources]] number 1 ("trades"), [sources.tables.trades] knows no key "column". '
-            'Did you mean "columns"? Allowed are: name, columns, storage, indexes, added, existing.'
+            'Did you mean "columns"? Allowed are: name, columns, storage, indexes, added, existing,'
+            " orphans."
         ),
     ),
     "unknown type": (

@@ -67,6 +67,7 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
         "[backup]",
         "[verify]",
         "[cutover]",
+        "[health]",
     ]
     assert config.sources[0].schema == "public"
     assert config.sources[0].include == ("*",)

@@ -30,6 +30,7 @@ OTHER = "CREATE TABLE logs (id INTEGER PRIMARY KEY, line TEXT); INSERT INTO logs
 
 MORE = """
 [cutover]
+takeover_seconds = 0
 hold_ms = 2000
 env_file = ".env"
 env_switched = { DB_ENGINE = "postgresql", LOCK = "true" }
@@ -40,7 +41,9 @@ env_rolled_back = { DB_ENGINE = "sqlite" }
 on = "regression"
 command = ["sh", "-c", "test ! -e fail"]
 """
-"""The bound of a hold is a generous one: other tests share the machine."""
+"""The bound of a hold is a generous one: other tests share the machine. What a command leaves that
+dies the daemon leaves to the next command.
+"""
 
 OF_THE_OTHER_SIDE = 1_000_000
 """From here on the rows are PostgreSQL's prober's."""

@@ -93,8 +93,10 @@ def test_the_commands_say_what_was_done_and_thaw_refuses_a_sealed_file(shop):
     assert (dry.code, dry.json["passed"]) == (0, True), dry
     assert masters(shop) == (True, False)
     assert shop.cdc("cutover").code == 2  # nobody is there to be asked
-    done = shop.cdc("cutover", "--yes", "--json")
+    done = shop.cdc("cutover", "--yes", "--json", "--html", "report.html")
     assert (done.code, done.json["outcome"]) == (0, "switched"), done
+    assert "PostgreSQL takes the writes." in (shop.folder / "report.html").read_text()
+    assert shop.cdc("cutover", "--last", "--json").json == done.json
     assert done.json["freeze_seconds"] > 0
     assert [p["name"] for p in done.json["phases"]] == [
         "preflight", "stop", "proof", "freeze", "switch", "start", "validate",

@@ -1,14 +1,12 @@
 """The page that an auditor keeps: whole, harmless, and with everything on it."""
 
-from html.parser import HTMLParser
-
 import psycopg
 import pytest
 
-from cdc.cli.verify_html import Circumstances, as_html, check_place, write_page
+from cdc.cli.page import Circumstances, check_place, write_page
+from cdc.cli.verify_html import as_html
 from cdc.errors import ConfigError
-
-HOSTILE = "<script>alert(1)</script>\"'&\u202e"
+from tests.support.page import HOSTILE, Page
 
 TABLES = f"""
 CREATE TABLE "a<b>" (id INTEGER PRIMARY KEY, words TEXT, price REAL);
@@ -20,36 +18,6 @@ MAPPING = """
 type = "numeric(10,2)"
 on_misfit = "round"
 """
-
-VOID = {"meta", "br", "link", "img"}
-
-
-class Page(HTMLParser):
-    """What stands on a page: its texts, its tags, and whether these are nested as they must be."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.texts, self.tags, self.attributes, self.open = [], [], [], []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
 
 
 @pytest.fixture(scope="module")

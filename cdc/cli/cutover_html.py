@@ -1,0 +1,107 @@
+"""The report of a cutover or a rollback as one page that can be kept."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from cdc.cli.cutover_report import conclusion
+from cdc.cli.output import duration
+from cdc.cli.page import NONE, Circumstances, code, grid, page, text, utc
+from cdc.cutover.phases import Report
+
+FOOTER: Final = (
+    "Written by cdc. What each phase and each gate means, and what to do where one fails, stands in"
+    " docs/cutover.md."
+)
+
+KINDS: Final = {
+    "forward": "Cutover, from SQLite to PostgreSQL",
+    "back": "Rollback, from PostgreSQL to SQLite",
+    "end": "The end of the way back",
+    "loss": "Rollback without PostgreSQL",
+}
+
+
+def as_html(report: Report, about: Circumstances) -> str:
+    """The page."""
+    body = [
+        *_part("Phases", _phases(report)),
+        *_part("See to it", _list(report.trouble)),
+        *_part("Gates", _gates(report)),
+        *_part("Proofs", _list(report.proofs)),
+        *_part("Positions", _positions(report)),
+        *_part("Hooks", "".join(_hooks(report))),
+        *_part("Who had the files open before", _list(report.opened_before)),
+        *_part("Who had the files open afterwards", _list(report.opened_after)),
+    ]
+    kind = KINDS[report.direction]
+    return page(
+        f"{kind}, {utc(report.started_at)}",
+        conclusion(report),
+        report.reason,
+        good=report.exit_code == 0,
+        facts=_facts(report, about),
+        body="\n".join(body),
+        footer=FOOTER,
+    )
+
+
+def _facts(report: Report, about: Circumstances) -> dict[str, str]:
+    facts = {"Kind": KINDS[report.direction], "Run": report.run, "Began": utc(report.started_at)}
+    if report.ended_at is not None:
+        took = duration((report.ended_at - report.started_at) / timedelta(seconds=1))
+        facts["Ended"] = f"{utc(report.ended_at)}, after {took}"
+    if report.cause:
+        facts["Begun by"] = report.cause
+    if report.freeze_seconds is not None:
+        facts["Nobody could write for"] = duration(report.freeze_seconds)
+    if report.held:
+        facts["Files were held for"] = ", ".join(map(duration, report.held))
+    return facts | {"Target": about.target} | about.facts
+
+
+def _part(heading: str, body: str) -> Iterator[str]:
+    if body:
+        yield f"<h2>{heading}</h2>\n{body}"
+
+
+def _phases(report: Report) -> str:
+    rows = "\n".join(
+        f'<tr><td>{text(phase.name)}</td><td class="n">{duration(phase.seconds)}</td>'
+        f'<td class="n {"yes" if phase.seconds <= phase.budget_seconds else "no"}">'
+        f"{duration(phase.budget_seconds)}</td></tr>"
+        for phase in report.phases
+    )
+    header = '<th>phase</th><th class="n">took</th><th class="n">of at most</th>'
+    return grid(header, rows) if rows else ""
+
+
+def _gates(report: Report) -> str:
+    rows = "\n".join(
+        f'<tr><td class="{"yes" if gate.passed else "no"}">{"pass" if gate.passed else "FAIL"}</td>'
+        f"<td>{text(gate.name)}</td><td>{'<br>'.join(map(text, gate.evidence)) or NONE}</td>"
+        f"<td>{text(gate.remedy)}</td></tr>"
+        for gate in report.gates
+    )
+    return grid("<th></th><th>gate</th><th>found</th><th>to do</th>", rows) if rows else ""
+
+
+def _positions(report: Report) -> str:
+    return _list(f"{name}: event {seq:,}" for name, seq in report.positions.items())
+
+
+def _hooks(report: Report) -> Iterator[str]:
+    for hook in report.hooks:
+        ended = text(hook.problem or "done")
+        tone = "no" if hook.problem else "yes"
+        yield (
+            f"<h3>{hook.on}: {code(hook.name)}</h3>"
+            f'<p><span class="{tone}">{ended}</span>, {duration(hook.seconds)}</p>'
+        )
+        if hook.output.strip():
+            yield f"<p>{code(hook.output.rstrip())}</p>"
+
+
+def _list(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""

@@ -1,0 +1,165 @@
+"""The daemon ends what a dead command had begun, and goes back when the health fails, if it may."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cdc.config import CutoverConfig
+from cdc.cutover.forward import Cutover
+from cdc.cutover.health import Health
+from cdc.cutover.records import records_of
+from cdc.cutover.vigil import Vigil
+from cdc.cutover.watchman import Watchman
+from cdc.cutover.wellbeing import Finding
+from cdc.pipeline.stop import Stop
+from cdc.postgres.switches import Switch
+from tests.support.waiting import wait_until
+
+from .conftest import run
+from .shop import MORE, die, masters, mode, replicated, returning
+
+SOON = MORE.replace("takeover_seconds = 0\n", "takeover_seconds = 0.1\n")
+
+CAREFUL = """
+[health]
+look_seconds = 0.2
+
+[[hooks]]
+on = "health"
+command = ["sh", "-c", "test ! -e unwell || { echo trades do not open; exit 1; }"]
+
+[[hooks]]
+on = "start"
+command = ["touch", "started"]
+"""
+AUTOMATIC = MORE.replace(
+    "[cutover]\n", "[cutover]\nautomatic_rollback = true\nrollback_after = 2\n"
+)
+
+
+def environment(site) -> str:
+    return (site.folder / ".env").read_text()
+
+
+def test_the_daemon_undoes_or_ends_what_a_dead_command_had_begun(site):
+    """In both directions, before the switch and behind it, with nobody there."""
+    shop = replicated(site, SOON)
+    die(shop, "cutover", "sealed")
+    wait_until(lambda: masters(shop) == (True, False), what=lambda: shop.cdc.last_daemon.text)
+    wait_until(lambda: not (shop.folder / ".cdc" / "cutover.json").exists())
+    die(shop, "cutover", "switched")
+    wait_until(lambda: environment(shop) == "DB_ENGINE=postgresql\nLOCK=false\n")
+    wait_until(lambda: returning(shop))
+    die(shop, "rollback", "closed")
+    wait_until(lambda: masters(shop) == (False, True))
+    wait_until(lambda: returning(shop))
+    die(shop, "rollback", "switched")
+    wait_until(lambda: masters(shop) == (True, False))
+    wait_until(lambda: environment(shop) == "DB_ENGINE=sqlite\nLOCK=false\n")
+    assert shop.cdc.last_daemon.said("taken_over")
+
+
+def test_a_command_that_is_alive_is_left_alone(site):
+    """However long it takes: the daemon has no right to a run whose process holds the journal."""
+    shop = replicated(site, SOON)
+
+    def at(state: str) -> None:
+        if state == "sealed":
+            with shop.target() as target:
+                watchman = Watchman(shop.config, target, Stop())
+                for _ in range(3):
+                    assert watchman.end_what_died() is None
+
+    assert run(shop, Cutover, at=at).outcome == "switched"
+
+
+def test_the_daemon_goes_back_when_the_health_fails_again_and_again(site):
+    """Nothing that was written to PostgreSQL is lost, and the report says why."""
+    shop = replicated(site, AUTOMATIC + CAREFUL)
+    daemon = shop.cdc.last_daemon
+    assert run(shop, Cutover).outcome == "switched"
+    (shop.folder / "started").unlink()
+    shop.postgres("INSERT INTO orders (item) VALUES ('late')")
+    assert shop.cdc("health").code == 0
+    (shop.folder / "unwell").touch()
+    assert shop.cdc("health").code == 1
+    wait_until(lambda: mode(shop) == "normal", 60, what=lambda: daemon.text)
+    wait_until((shop.folder / "started").exists)
+    assert masters(shop) == (True, False)
+    assert shop.sqlite("SELECT count(*) FROM orders WHERE item = 'late'") == [(1,)]
+    assert environment(shop) == "DB_ENGINE=sqlite\nLOCK=false\n"
+    wait_until(lambda: records_of(shop.config).last().outcome == "rolled_back")
+    report = records_of(shop.config).last()
+    assert "trades do not open" in report.cause
+
+
+def test_an_attempt_that_stopped_the_services_and_failed_is_not_repeated(site):
+    """They are started again, and the rest is the operator's."""
+    more = AUTOMATIC + CAREFUL + '[[hooks]]\non = "stop"\ncommand = ["test", "!", "-e", "unwell"]\n'
+    shop = replicated(site, more.replace("look_seconds = 0.2", "look_seconds = 3600"))
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+    (shop.folder / "started").unlink()
+    (shop.folder / "unwell").touch()
+    with shop.target() as target:
+        watchman = Watchman(shop.config, target, Stop())
+        reports = []
+        for _ in range(4):
+            watchman._next_look = 0.0
+            reports.append(watchman.watch())
+    assert [report and report.outcome for report in reports] == [None, "aborted", None, None]
+    assert (shop.folder / "started").exists()
+    assert masters(shop) == (False, True)
+
+
+WELL = Health(datetime.now(UTC), (Finding("target", "pass", ""),), None)
+UNWELL = Health(datetime.now(UTC), (Finding("target", "fail", "gone"),), None)
+
+
+def switched(ended: datetime | None, run: str = "r1") -> Switch:
+    now = datetime.now(UTC)
+    return Switch(run, "forward", "open", 1, "", None, now, now, ended)
+
+
+@pytest.mark.parametrize(
+    ("looks", "minutes_ago", "goes_back"),
+    [
+        ([UNWELL, UNWELL], 0, False),
+        ([UNWELL, UNWELL, WELL, UNWELL], 0, False),
+        ([UNWELL, UNWELL, UNWELL], 0, True),
+        ([UNWELL, UNWELL, UNWELL, WELL], 0, True),
+        ([UNWELL, UNWELL, UNWELL], 6, False),
+        ([UNWELL, UNWELL, UNWELL], None, True),
+    ],
+)
+def test_so_many_failures_in_a_row_within_the_time_are_a_decision(looks, minutes_ago, goes_back):
+    """That stands; and without the operator's word nothing is done about it."""
+    ended = None
+    if minutes_ago is not None:
+        ended = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    for allowed in (True, False):
+        vigil = Vigil(CutoverConfig(automatic_rollback=allowed))
+        for look in looks:
+            vigil.hear(look, switched(ended))
+        assert vigil.goes_back == (goes_back and allowed)
+    vigil.hear(WELL, switched(ended, "r2"))
+    assert not vigil.goes_back
+
+
+def test_a_daemon_that_dies_in_its_own_rollback_leaves_it_to_the_next(site):
+    """The decision is made again, by the health that still fails; nothing is lost or half open."""
+    kill = "test -e killed || { touch killed; kill -9 $PPID; }"
+    more = AUTOMATIC + CAREFUL + f'[[hooks]]\non = "stop"\ncommand = ["sh", "-c", "{kill}"]\n'
+    shop = replicated(site, more)
+    (shop.folder / "killed").touch()  # not by the cutover
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+    (shop.folder / "killed").unlink()
+    (shop.folder / "unwell").touch()
+    assert shop.cdc.last_daemon.ended(60) == -9
+    assert masters(shop) == (False, True)
+    shop.postgres("INSERT INTO orders (item) VALUES ('late')")
+    daemon = shop.start()
+    wait_until(lambda: mode(shop) == "normal", 60, what=lambda: daemon.text)
+    wait_until(lambda: masters(shop) == (True, False))
+    assert shop.sqlite("SELECT count(*) FROM orders WHERE item = 'late'") == [(1,)]
