@@ -21,6 +21,7 @@ NAMES: Final = (
     "plan",
     "idle",
     "proof",
+    "freeze",
 )
 
 

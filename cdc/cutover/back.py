@@ -15,7 +15,7 @@ from cdc.cutover import behind, files, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
-from cdc.cutover.phases import BACK, Aborted, Clock, Report
+from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report
 from cdc.cutover.records import records_of, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -94,6 +94,8 @@ class Rollback:
             return report
         except CdcError as error:
             return self._abort(error)
+        except KeyboardInterrupt:
+            return self._abort(Aborted(STOPPED))
         return self._go_on()
 
     def end(self, earlier: Settled) -> Report:

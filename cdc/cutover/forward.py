@@ -10,7 +10,7 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.parentage import Parentage
-from cdc.cutover.phases import FAST, STANDARD, Aborted, Clock, Report
+from cdc.cutover.phases import FAST, STANDARD, STOPPED, Aborted, Clock, Report
 from cdc.cutover.records import records_of, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -80,6 +80,8 @@ class Cutover:
             return report
         except CdcError as error:
             return self._abort(error)
+        except KeyboardInterrupt:
+            return self._abort(Aborted(STOPPED))
         return self._go_on()
 
     def end(self, earlier: Settled) -> Report:

@@ -89,8 +89,13 @@ class LocalJournal:
 
     def clear(self) -> None:
         """Forget the intent: both sides are as the run has left them for good."""
-        self.path.unlink(missing_ok=True)
-        self._sync()
+        try:
+            self.path.unlink(missing_ok=True)
+            self._sync()
+        except OSError as error:
+            raise IntentUnreadable(
+                f"{self.path} cannot be removed: {error}.", hint="Look at the disk and its rights."
+            ) from error
 
     def _sync(self) -> None:
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)

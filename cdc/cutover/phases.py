@@ -58,6 +58,13 @@ END: Final = {
 }
 """Seconds for each phase of the end of the way back; nobody waits for any of them."""
 
+STOPPED: Final = "stopped by the operator"
+
+GRACE_SECONDS: Final = 5.0
+"""Beyond its budget, until a phase that waits for PostgreSQL is cut off: what has a bound of its
+own says better what it waited for.
+"""
+
 
 class Aborted(CdcError):
     """The run is given up; the side that was master goes on."""
@@ -150,7 +157,7 @@ class Clock:
     def phase(self, name: str, words: str) -> Iterator[Phase]:
         """Time what happens inside; it adds to what the phase has taken before.
 
-        A wait for PostgreSQL that exceeds the budget ends in TargetUnavailable.
+        A wait for PostgreSQL that goes on beyond the budget ends in TargetUnavailable.
         """
         self._tell(words)
         entry = self._entry(name)
@@ -158,7 +165,8 @@ class Clock:
         self._keep(self._report)
         before, started = entry.seconds, time.monotonic()
         try:
-            with self._target.within(max(0.0, entry.budget_seconds - before)):
+            left = max(0.0, entry.budget_seconds - before)
+            with self._target.within(left + GRACE_SECONDS):
                 yield entry
         finally:
             entry.seconds = before + time.monotonic() - started

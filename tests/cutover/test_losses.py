@@ -73,6 +73,7 @@ def test_a_server_that_hangs_in_the_switch_is_not_waited_for(shop, monkeypatch):
     Once it answers again, the next run tells what became of the switch.
     """
     monkeypatch.setitem(phases.FAST, "switch", 1.0)
+    monkeypatch.setattr(phases, "GRACE_SECONDS", 0.0)
     report = run_through(shop, Cutover, "sealed", Proxy.stall)
     assert (report.outcome, report.exit_code) == ("in_doubt", 3), report
     assert masters(shop) == (False, False)

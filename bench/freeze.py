@@ -1,0 +1,136 @@
+"""For how long nobody can write: cutover and rollback of the demo's system under its services, and
+of one whose files are fifty times as large, in turn.
+"""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from bench import product, target
+from bench.report import Figure, percentile
+from cdc.demo import files
+from cdc.demo.fleet import Fleet, make_history
+
+MEDIAN_BOUND = ("at most", 1.0)
+P95_BOUND = ("at most", 2.0)
+RATIO_BOUND = ("at most", 1.2)
+
+TIMES: Final = 50
+PACE: Final = 3.0
+"""The services write so many times as often as in real life."""
+
+PATIENCE_SECONDS: Final = 120.0
+
+FOLDER: Final = "rec_io"
+"""Where the demo's configuration looks for the files."""
+
+UNIQUE: Final = {
+    files.TRADES: ("trades", {}),
+    files.ACTIVE_TRADES: ("active_trades", {}),
+    files.POSITIONS: ("positions", {"ticker": "ticker || '-' || n"}),
+    files.FILLS: ("fills", {"trade_id": "trade_id || '-' || n"}),
+    files.ORDERS: ("orders", {"order_id": "order_id || '-' || n"}),
+    files.SETTLEMENTS: ("settlements", {"ticker": "ticker || '-' || n"}),
+    files.PRICE_HISTORY: ("price_log", {"timestamp": "timestamp || '.' || printf('%03d', n)"}),
+}
+"""The table of each file, and what makes a copy of a row another one."""
+
+
+def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
+    """The freeze of both systems, round by round."""
+    rounds, times = (3, 5) if quick else (20, TIMES)
+    with (
+        _system(dsn, directory / "small", 1) as small,
+        _system(dsn, directory / "large", times) as large,
+    ):
+        pairs = [(small.there_and_back(), large.there_and_back()) for _ in range(rounds)]
+    figures = []
+    for at, way in enumerate(("cutover", "rollback")):
+        of_small = [one[at] for one, _ in pairs]
+        of_large = [other[at] for _, other in pairs]
+        note = f"{rounds} rounds; of {times} times the data {median(of_large):.3f} s"
+        # The bounds are the cutover's; what a rollback takes is for information.
+        bounds = (MEDIAN_BOUND, P95_BOUND, RATIO_BOUND)
+        ratio = median(of_large) / median(of_small)
+        figures += [
+            Figure(f"freeze of the {way}: median", median(of_small), " s", bounds[0], note),
+            Figure(f"freeze of the {way}: p95", percentile(of_small, 95), " s", bounds[1]),
+            Figure(f"freeze of the {way}: {times} times the data", ratio, "x", bounds[2]),
+        ]
+    return figures
+
+
+class _System:
+    """The demo's files under their services, followed by a daemon."""
+
+    def __init__(self, config: Path, daemon: product.Daemon) -> None:
+        self._config = config
+        self._daemon = daemon
+
+    def there_and_back(self) -> tuple[float, float]:
+        """The freeze of a cutover and of the rollback behind it, in seconds."""
+        self._daemon.wait_until_tailing(len(files.FILES))
+        product.cdc("verify", "--full", "-c", self._config)
+        there = self._freeze("cutover")
+        # So there is something to bring back.
+        time.sleep(1.0)
+        back = self._freeze("rollback")
+        return there, back
+
+    def _freeze(self, command: str) -> float:
+        done = subprocess.run(
+            [sys.executable, "-m", "cdc", command, "--yes", "--json", "-c", self._config],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"cdc {command}: {done.stdout[-3000:]} {done.stderr[-1000:]}")
+        return float(json.loads(done.stdout)["freeze_seconds"])
+
+
+@contextmanager
+def _system(dsn: str, directory: Path, times: int) -> Iterator[_System]:
+    folder = directory / FOLDER
+    folder.mkdir(parents=True)
+    make_history(folder)
+    for name, (table, unique) in UNIQUE.items():
+        _multiply(folder / name, table, unique, times)
+    with target.database(dsn) as database:
+        config = _configure(directory, database)
+        with (
+            Fleet.start(folder, pace=PACE, log_directory=directory),
+            product.Daemon(config, database) as daemon,
+        ):
+            yield _System(config, daemon)
+
+
+def _configure(directory: Path, dsn: str) -> Path:
+    """The demo's configuration, for another server."""
+    text = (Path(__file__).parents[1] / "config.toml").read_text(encoding="utf-8")
+    config = directory / "config.toml"
+    config.write_text(text.replace('dsn = "embedded"', f'dsn = "{dsn}"'), encoding="utf-8")
+    return config
+
+
+def _multiply(path: Path, table: str, unique: dict[str, str], times: int) -> None:
+    """Give each row of a table so many copies, itself included."""
+    connection = sqlite3.connect(path)
+    columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    columns = [column for column in columns if column != "id"]
+    values = ", ".join(unique.get(column, column) for column in columns)
+    connection.execute(
+        f"WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {times - 1})"
+        f" INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, i"
+        f" WHERE {times} > 1"
+    )
+    connection.commit()
+    connection.close()
