@@ -14,7 +14,7 @@ from cdc.cli.output import ERRORS
 from cdc.config import Config, load
 from cdc.demo import premises
 from cdc.demo.fleet import Fleet
-from cdc.demo.performance import Stage
+from cdc.demo.performance import Stage, check
 from cdc.errors import ConfigError
 from cdc.pipeline.stop import Stop
 from cdc.postgres import embedded
@@ -45,6 +45,7 @@ def demo(
     stop = Stop()
     stop.ask_on_signals()
     config = _prepare(directory)
+    check(stop)
     with ExitStack() as undo:
         target = undo.enter_context(open_target(config))
         premises.invite(directory, embedded.start(directory / EMBEDDED_DIRECTORY))

@@ -10,7 +10,7 @@ from cdc.demo.fleet import ServiceReport
 from cdc.demo.performance import percentiles
 from cdc.pipeline.progress import SourceProgress, SourceState
 
-EVIDENCE_WIDTH: Final = 64
+EVIDENCE_WIDTH: Final = 50
 
 
 def print_lag(sources: Sequence[SourceProgress]) -> None:
@@ -37,14 +37,16 @@ def print_gates(report: Mapping[str, Any]) -> None:
 
 
 def print_services(reports: Sequence[ServiceReport]) -> None:
-    """What each service was told, and what it has found of it."""
+    """The writes of each service by the side that took them, those that were refused, and how many
+    of its rows it has looked for.
+    """
     table = _new_table(
         "service",
-        "writes on SQLite",
+        "on SQLite",
         "on PostgreSQL",
-        "turned away",
+        "refused",
         "slowest",
-        "rows looked for",
+        "checked",
         "lost",
         "doubled",
     )

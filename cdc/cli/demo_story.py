@@ -47,10 +47,10 @@ class Story:
     def _copy_and_follow(self) -> None:
         self._step(
             "A trading system, live",
-            f"Seven SQLite files with a month of history: {self._directory / premises.FILES}.",
-            "Four services write to them, as they do every day, and will not stop.",
+            f"Seven SQLite files with a month of history: {self._directory / premises.FILES}",
+            "Four services write to them, as they do every day, and go on to the end.",
         )
-        self._step("Copy what is there, follow every change")
+        self._step("Copy what is there, and follow every change")
         self._show_command("run")
         self._watch(SourceState.TAILING)
         premises.admit(self._target)
@@ -60,26 +60,26 @@ class Story:
         self._command("verify", "--full")
 
     def _cut_over(self) -> None:
-        self._step("Look whether the switch may be made; nothing is changed yet")
+        self._step("Look whether the switch may be made; this changes nothing")
         self._gates()
         self._step(
             "Switch to PostgreSQL, while the services go on writing",
             "All files are held for a moment, the last events applied and proven, the files",
-            "sealed, PostgreSQL opened. Then the hooks: the services reload their environment, and",
-            "the regression suite tries the system on PostgreSQL.",
+            "sealed, PostgreSQL opened. Then the hooks: the services read their environment",
+            "again, and the regression suite tries the system on PostgreSQL.",
         )
         self._switch("cutover", "forward")
         self._step(
-            "PostgreSQL is the master, and what is written there flows back to SQLite",
+            "PostgreSQL is the master; what is written there flows back to SQLite",
             "As before, cdc lag and cdc status tell at any time how far it is.",
         )
         self._watch(SourceState.RETURNING)
 
     def _go_back(self) -> None:
         self._step(
-            "Go back, as if something were wrong: nothing that was written there is lost",
-            "PostgreSQL is closed, its last writes are brought back, every row is compared, and",
-            "the files are opened again.",
+            "Go back, as if something were wrong: no write to PostgreSQL is lost",
+            "PostgreSQL is closed, its last writes are brought back and proven, and the files",
+            "are opened again.",
         )
         self._switch("rollback", "back")
         self._step("SQLite is the master again")
@@ -94,12 +94,12 @@ class Story:
     def _end(self) -> bool:
         self._step(
             "Was anything lost? The services stop",
-            "Each looks for every row it has written, as it did after each switch: as the last",
-            "write that was acknowledged to it has left it, on whichever side that was.",
+            "Each looks for every row that it has written, as it did after each switch: it",
+            "must be as the last acknowledged write has left it, whichever side took that.",
         )
         reports = self._fleet.stop()
         demo_report.print_services(reports)
-        self._step("Every row of both sides, compared by a program that shares no code with cdc")
+        self._step("Every row of both sides, compared by a program of its own")
         self._stage.drain()
         program = self._directory / premises.PROGRAMS / "compare"
         self._say(f"$ {program}", style=COMMAND_STYLE)

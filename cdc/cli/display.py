@@ -78,8 +78,8 @@ def _words(source: SourceProgress) -> str:
         case SourceState.WAITING | SourceState.HALTED:
             return source.message
         case SourceState.RETURNING:
-            last = f", the last within {duration(source.delays[-1])}" if source.delays else ""
-            return f"PostgreSQL is master; {source.events:,} writes brought back{last}"
+            last = f", within {duration(source.delays[-1])}" if source.delays else ""
+            return f"{source.events:,} writes of PostgreSQL brought back{last}"
         case SourceState.FINISHED:
             return "PostgreSQL is master for good"
         case SourceState.TAILING:

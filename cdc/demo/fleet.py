@@ -57,7 +57,12 @@ def make_history(directory: Path, *, seed: int | None = None) -> None:
     if seed is not None:
         command += ["--seed", str(seed)]
     ended = subprocess.run(  # noqa: S603 (this interpreter, a module of ours, no shell)
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        process_group=0,  # Ctrl-C is for whoever waits for it
     )
     if ended.returncode != 0:
         raise ServiceFailed(f"The history could not be written: {ended.stderr.strip()}")

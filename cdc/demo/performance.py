@@ -1,7 +1,6 @@
 """What the demo does, without a word about it: the daemon beside it, the commands, the waiting."""
 
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -36,6 +35,15 @@ class Stopped(CdcError):
 
     exit_code = 1
 
+    def __init__(self) -> None:
+        super().__init__("The demo was stopped before its end.")
+
+
+def check(stop: Stop) -> None:
+    """Raise Stopped where that was asked for."""
+    if stop.asked:
+        raise Stopped
+
 
 class CommandFailed(CdcError):
     """A command of the demo has not done what it should."""
@@ -59,7 +67,13 @@ class Stage:
 
     def __enter__(self) -> Self:
         """Start the daemon. Raises CdcError."""
-        self._daemon.open()
+        check(self._stop)
+        try:
+            self._daemon.open()
+        except CdcError as error:
+            if self._stop.asked:
+                raise Stopped from error
+            raise
         self._thread.start()
         return self
 
@@ -135,7 +149,7 @@ class Stage:
         """Raise what has ended the daemon, or Stopped."""
         if self._stop.asked:
             self._thread.join()
-            raise self._error or Stopped("The demo was stopped before its end.")
+            raise self._error or Stopped()
 
     def _run(self) -> None:
         try:
@@ -147,9 +161,12 @@ class Stage:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """See that a command has ended: asked as by Ctrl-C, and killed where it does not listen."""
+    """See that a command has ended: asked to, and killed where it does not listen.
+
+    By SIGTERM: SIGINT would have one that is only just starting print a traceback.
+    """
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cdc.config import ArchiveConfig, Config, CutoverConfig, PostgresConfig, ReplicationConfig, load
-from cdc.demo import files
+from cdc.demo import environment, files, premises
 
 CONFIG = Path(__file__).parents[2] / "config.toml"
 STAMPS = {"created_at", "updated_at"}
@@ -28,10 +28,28 @@ def test_every_setting_shows_its_default():
     assert config.postgres == PostgresConfig()
     assert config.replication == ReplicationConfig()
     assert config.archive == ArchiveConfig()
-    assert config.cutover == CutoverConfig()
+    environment = {
+        name: getattr(config.cutover, name)
+        for name in ("env_file", "env_switched", "env_open", "env_rolled_back")
+    }
+    assert config.cutover == CutoverConfig(**environment)
     for section in (config.postgres, config.replication, config.archive, config.cutover):
         for key in section.__struct_fields__:
             assert re.search(rf"^#.*\n{key} = ", CONFIG.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_environment_is_switched_and_back_and_every_hook_is_a_program_of_the_demo():
+    config = demo_config()
+    cutover = config.cutover
+    assert config.env_file == CONFIG.parent / premises.FILES / environment.FILE
+    switched, rolled_back = cutover.env_switched, cutover.env_rolled_back
+    assert switched.keys() == rolled_back.keys()
+    assert (switched["DB_ENGINE"], rolled_back["DB_ENGINE"]) == ("postgresql", "sqlite")
+    # No order is placed until the regression suite has passed.
+    assert (switched["LOCK_TRADING"], cutover.env_open["LOCK_TRADING"]) == ("true", "false")
+    programs = {Path(hook.command[0]) for hook in config.hooks}
+    assert programs <= {Path(premises.PROGRAMS) / name for name in premises.HOOKS}
+    assert {hook.on for hook in config.hooks} == {"start", "regression"}
 
 
 def test_the_reference_users_wishes_are_there():

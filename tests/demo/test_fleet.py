@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import cdc
 from cdc.demo import files
 from cdc.demo.fleet import SERVICES, Fleet, ServiceFailed
 
@@ -119,5 +120,19 @@ def test_signal_ends_a_service_cleanly(legacy, service, number):
 
 def test_replicator_s_process_never_imports_sqlite3():
     """Two SQLite libraries on one file in one process would drop each other's locks."""
-    program = "import sys, cdc.demo.fleet; sys.exit('sqlite3' in sys.modules)"
+    program = "import sys, cdc.cli.demo; sys.exit('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_nothing_but_its_command_knows_the_demo():
+    package = Path(cdc.__file__).parent
+    users = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "cdc.demo" in path.read_text(encoding="utf-8")
+    }
+    assert {user for user in users if not user.startswith("demo/")} == {
+        "cli/demo.py",
+        "cli/demo_report.py",
+        "cli/demo_story.py",
+    }
