@@ -8,6 +8,7 @@ from cdc.cli.cutover_report import conclusion
 from cdc.cli.output import duration
 from cdc.cli.page import NONE, Circumstances, code, grid, page, text, utc
 from cdc.cutover.phases import Report
+from cdc.cutover.sight import Gate
 
 FOOTER: Final = (
     "Written by cdc. What each phase and each gate means, and what to do where one fails, stands in"
@@ -25,14 +26,14 @@ KINDS: Final = {
 def as_html(report: Report, about: Circumstances) -> str:
     """The page."""
     body = [
-        *_part("Phases", _phases(report)),
-        *_part("See to it", _list(report.trouble)),
-        *_part("Gates", _gates(report)),
-        *_part("Proofs", _list(report.proofs)),
-        *_part("Positions", _positions(report)),
-        *_part("Hooks", "".join(_hooks(report))),
-        *_part("Who had the files open before", _list(report.opened_before)),
-        *_part("Who had the files open afterwards", _list(report.opened_after)),
+        *part("Phases", _phases(report)),
+        *part("See to it", items(report.trouble)),
+        *part("Gates", gates_grid(report.gates)),
+        *part("Proofs", items(report.proofs)),
+        *part("Positions", _positions(report)),
+        *part("Hooks", "".join(_hooks(report))),
+        *part("Who had the files open before", items(report.opened_before)),
+        *part("Who had the files open afterwards", items(report.opened_after)),
     ]
     kind = KINDS[report.direction]
     return page(
@@ -60,7 +61,8 @@ def _facts(report: Report, about: Circumstances) -> dict[str, str]:
     return facts | {"Target": about.target} | about.facts
 
 
-def _part(heading: str, body: str) -> Iterator[str]:
+def part(heading: str, body: str) -> Iterator[str]:
+    """A part of a page, none where there is nothing in it."""
     if body:
         yield f"<h2>{heading}</h2>\n{body}"
 
@@ -76,18 +78,19 @@ def _phases(report: Report) -> str:
     return grid(header, rows) if rows else ""
 
 
-def _gates(report: Report) -> str:
+def gates_grid(gates: Iterable[Gate]) -> str:
+    """Gates with what was found, and what to do."""
     rows = "\n".join(
         f'<tr><td class="{"yes" if gate.passed else "no"}">{"pass" if gate.passed else "FAIL"}</td>'
         f"<td>{text(gate.name)}</td><td>{'<br>'.join(map(text, gate.evidence)) or NONE}</td>"
         f"<td>{text(gate.remedy)}</td></tr>"
-        for gate in report.gates
+        for gate in gates
     )
     return grid("<th></th><th>gate</th><th>found</th><th>to do</th>", rows) if rows else ""
 
 
 def _positions(report: Report) -> str:
-    return _list(f"{name}: event {seq:,}" for name, seq in report.positions.items())
+    return items(f"{name}: event {seq:,}" for name, seq in report.positions.items())
 
 
 def _hooks(report: Report) -> Iterator[str]:
@@ -102,6 +105,7 @@ def _hooks(report: Report) -> Iterator[str]:
             yield f"<p>{code(hook.output.rstrip())}</p>"
 
 
-def _list(lines: Iterable[str]) -> str:
+def items(lines: Iterable[str]) -> str:
+    """Lines as a list; "" without any."""
     items = "".join(f"<li>{text(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""

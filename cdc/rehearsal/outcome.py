@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import median
 
 from cdc.cutover.phases import Report
@@ -49,6 +50,7 @@ class Rehearsal:
     not switch and come back proven, "" where it did. `notes` are what the operator should know.
     """
 
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     gates: list[Gate] = field(default_factory=list)
     rooms: list[Room] = field(default_factory=list)
     copy_seconds: dict[str, float] = field(default_factory=dict)

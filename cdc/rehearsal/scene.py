@@ -78,8 +78,11 @@ def copied(config: Config, folder: Path, database: str) -> Config:
         path=folder / config.path.name,
         sources=tuple(_copied(source, folder) for source in config.sources),
         archive=replace(config.archive, enabled=False, prune="never"),
-        # What PostgreSQL will lack is found in the real system; here it is no reason to end.
-        cutover=replace(config.cutover, env_file=env_file, accepted=("*",)),
+        # What PostgreSQL will lack is found in the real system; here it is no reason to end. Nor
+        # does anybody but the rehearsal go back.
+        cutover=replace(
+            config.cutover, env_file=env_file, accepted=("*",), automatic_rollback=False
+        ),
         hooks=tuple(_hook(config, hook, database) for hook in config.hooks if hook.rehearse),
     )
 

@@ -189,11 +189,16 @@ def test_the_command_says_what_to_expect_and_a_signal_ends_it(site):
     site.configure(more="[cutover]\nhold_ms = 2000")
     site.daemon()
     wait_until(site.caught_up)
-    done = site.cdc("rehearse", "--json", seconds=300)
+    done = site.cdc("rehearse", "--json", "--html", "page.html", seconds=300)
     assert (done.code, done.json["proven"]) == (0, True), done
     assert len(done.json["freeze_seconds"]["each"]) == len(done.json["rounds"]) == play.ROUNDS
     assert done.json["gates_passed"] is False  # there is no proof yet
     assert any("without any load" in note for note in done.json["notes"])
+    page = (site.folder / "page.html").read_text()
+    assert "<h1 class=\"yes\">Proven</h1>" in page
+    assert "this was without any load" in page
+    assert "never proven in full" in page
+    assert site.cdc.secret not in page
     process = site.cdc.begin("rehearse")
     folder = site.folder / ".cdc" / "rehearsal"
     wait_until(folder.exists, 60)
