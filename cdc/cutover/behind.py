@@ -47,6 +47,7 @@ def undone(config: Config, report: Report, earlier: Settled) -> Report:
     )
     if report.stopped:
         report.trouble += run_hooks(config, report, "start")
+    report.trouble += run_hooks(config, report, "notify")
     return report
 
 

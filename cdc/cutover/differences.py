@@ -6,10 +6,9 @@ from typing import Final
 
 from cdc.config import SourceConfig
 from cdc.cutover.lasting import lasting_orphans
-from cdc.cutover.relations import Relation, relations_of
+from cdc.cutover.relations import made, waits
 from cdc.cutover.sight import Found, Sight
 from cdc.pipeline.lag import SourceLag
-from cdc.postgres import orphans
 from cdc.sqlite import introspect
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.constraints import application_triggers
@@ -24,7 +23,7 @@ _OF_POLICY: Final = {
 def differences(sight: Sight) -> Found:
     """What PostgreSQL will not do that SQLite does: nobody notices that before the switch."""
     accepted = sight.config.cutover.accepted
-    present = _present(sight)
+    present = made(sight.config, sight.target)
     for each, source in zip(sight.lags, sight.config.sources, strict=True):
         judged = {(r.child.source.name, r.what) for r in present if r.source == source.name}
         for name, words in _lacking(each, source, judged):
@@ -52,18 +51,10 @@ def _lacking(
 
 def foreign_keys(sight: Sight) -> Found:
     """Counted here and now: what the daemon has on record may be an hour old."""
-    for relation in _present(sight):
+    after = ", and the key is made after the switch" if waits(sight.target) else ""
+    for relation in made(sight.config, sight.target):
         bad = len(lasting_orphans(sight.config, sight.target, relation))
         words = f"{relation}: {bad:,} rows refer to none" if bad else f"{relation}: no orphans"
-        yield not bad or relation.policy != "refuse", words + _OF_POLICY[relation.policy][bool(bad)]
+        words += _OF_POLICY[relation.policy][bool(bad)] + after
+        yield not bad or relation.policy != "refuse", words
     yield True, "no other foreign key is in PostgreSQL"
-
-
-def _present(sight: Sight) -> list[Relation]:
-    """The foreign keys that PostgreSQL has; the differences name the others."""
-    with sight.target.lease() as conn:
-        return [
-            relation
-            for relation in relations_of(conn, sight.config)
-            if orphans.is_valid(conn, relation.design) is not None
-        ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 from cdc.config import Config
-from cdc.cutover import behind, files, gates, recovery
+from cdc.cutover import behind, files, gates, late_references, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.intent import LocalJournal
@@ -214,11 +214,23 @@ class Cutover:
             if not wrong:
                 behind.set_environment(self._config, report, settings.env_open)
         self._at("validated")
+        self._make_late_references()
         report.reason = "; ".join(report.trouble)
         self._end()
         report.opened_after = behind.openers_now(self._config)
         report.trouble += behind.run_hooks(self._config, report, "notify")
         return report
+
+    def _make_late_references(self) -> None:
+        """Where the role could not have them before; the services are at work by now."""
+        try:
+            keys = late_references.waiting(self._config, self._target)
+            if keys:
+                with self._clock.phase("references", "making the foreign keys that had to wait"):
+                    made = [late_references.make(self._target, key) for key in keys]
+                    self.report.trouble += filter(None, made)
+        except CdcError as error:
+            self.report.trouble.append(f"foreign keys: {error.line} (run cdc cutover again)")
 
     def _end(self) -> None:
         try:

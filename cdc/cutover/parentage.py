@@ -11,7 +11,7 @@ from cdc.config import Config
 from cdc.constraints import folded
 from cdc.cutover.lasting import lasting_orphans
 from cdc.cutover.phases import Aborted
-from cdc.cutover.relations import Relation, relations_of
+from cdc.cutover.relations import Relation, made
 from cdc.errors import CdcError, HoldEnded
 from cdc.pipeline import errand, setting_aside
 from cdc.postgres import constraints, orphans, state
@@ -47,10 +47,7 @@ class Parentage:
     def __init__(self, config: Config, target: Target) -> None:
         self._config = config
         self._target = target
-        with target.lease() as conn:
-            self._all = [
-                each for each in relations_of(conn, config) if each.policy != "leave not valid"
-            ]
+        self._all = [each for each in made(config, target) if each.policy != "leave not valid"]
         self._since: dict[str, int] = {}
         self._aside: dict[str, set[tuple[str, ...]]] = {}
         """What the rows refer to that were set aside, by the relation's name."""

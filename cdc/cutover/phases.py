@@ -23,6 +23,7 @@ FAST: Final = {
     "switch": 20.0,
     "start": 60.0,
     "validate": 120.0,
+    "references": 120.0,
 }
 """Seconds for each phase of a cutover on the fast path: the reference user's plan."""
 
@@ -34,6 +35,7 @@ STANDARD: Final = {
     "switch": 60.0,
     "start": 300.0,
     "validate": 900.0,
+    "references": 900.0,
 }
 
 BACK: Final = {

@@ -9,7 +9,8 @@ from cdc.constraints import ForeignKey, folded
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.pairs import Pair, pairs
 from cdc.pipeline.references import references_of
-from cdc.postgres.connection import Connection
+from cdc.postgres import orphans
+from cdc.postgres.connection import Connection, Target
 from cdc.postgres.foreign_keys import ForeignKeyDesign
 from cdc.proof.integrity import configured_keys, wanted_keys
 from cdc.sqlite.connection import SourceFile
@@ -39,6 +40,23 @@ class Relation:
         """Whether rows refer to their parent by the key that its events name."""
         key = {column.name for column in self.parent.key_columns}
         return key == set(self.design.parent_columns)
+
+
+def made(config: Config, target: Target) -> list[Relation]:
+    """The foreign keys that PostgreSQL has, and those that it gets after the switch."""
+    with target.lease() as conn:
+        return [
+            relation
+            for relation in relations_of(conn, config)
+            if waits(target) or orphans.is_valid(conn, relation.design) is not None
+        ]
+
+
+def waits(target: Target) -> bool:
+    """Whether foreign keys have to wait for the switch: cdc's own writes would meet them before, as
+    its role may not set session_replication_role. Known once there was a connection.
+    """
+    return target.replica_role is False
 
 
 def relations_of(conn: Connection, config: Config) -> list[Relation]:

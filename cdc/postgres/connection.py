@@ -63,6 +63,17 @@ _SETTINGS: Final[dict[str, str]] = {
 }
 
 
+@contextlib.contextmanager
+def hurried(conn: Connection, milliseconds: int) -> Iterator[None]:
+    """Let no statement inside wait for a lock any longer than that."""
+    conn.execute(f"SET lock_timeout = {milliseconds}".encode())
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'".encode())
+
+
 SEND_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of a Unix socket; the system may grant less."""
 

@@ -1,6 +1,10 @@
 """No row comes to refer to none unnoticed; the operator says what is to become of those that do."""
 
+from contextlib import contextmanager
+from uuid import uuid4
+
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.cutover import gates
 from cdc.cutover.forward import Cutover
@@ -140,3 +144,36 @@ def test_what_loses_its_parent_after_the_last_look_is_found_in_the_hold(shop):
         wait_until(shop.caught_up)
     report = run(shop)
     assert report.outcome == "switched", report
+
+
+def test_keys_that_had_to_wait_for_the_switch_are_made_behind_it(shop):
+    """Of a role whose own writes a foreign key would refuse; the gate does not ask to accept that."""
+    shop.sqlite("DELETE FROM orders WHERE id = 12")
+    with plain_role(shop):
+        replicated(shop, POLICY.format("refuse"))
+        prove(shop)
+        assert valid(shop) == {}
+        found = look(shop)
+        assert found["differences"].passed
+        assert found["foreign keys"].evidence[0].endswith("the key is made after the switch")
+        report = run(shop)
+        assert (report.outcome, report.trouble) == ("switched", []), report
+        assert set(valid(shop).values()) == {True}
+        assert len(valid(shop)) == 2
+        shop.cdc.last_daemon.stop()
+
+
+@contextmanager
+def plain_role(site):
+    """Within, the site's user is one who may not set session_replication_role."""
+    role = f"cdc_test_{uuid4().hex}"
+    site.postgres(f"CREATE ROLE {role} LOGIN PASSWORD 'custard'")
+    site.postgres(f"GRANT CREATE ON DATABASE {conninfo_to_dict(site.dsn)['dbname']} TO {role}")
+    site.postgres(f"GRANT CREATE ON SCHEMA public TO {role}")
+    admin, site.dsn = site.dsn, make_conninfo(site.dsn, user=role, password="custard")
+    try:
+        yield
+    finally:
+        site.dsn = admin
+        site.postgres(f"DROP OWNED BY {role} CASCADE")
+        site.postgres(f"DROP ROLE {role}")

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from cdc.cli.cutover_html import as_html
+from cdc.cli.cutover_progress import CutoverProgress
 from cdc.cli.page import Circumstances
 from cdc.cutover.forward import Cutover
 from cdc.cutover.hooks import HookRun
@@ -72,6 +75,23 @@ def test_the_oldest_reports_go_and_half_ones_are_passed_over(tmp_path):
     assert records.find("r1001") is None
     (tmp_path / "9999.json").write_text("{")
     assert records.last().run == f"r{1001 + MOST_KEPT}"
+
+
+def test_a_terminal_shows_the_phases_as_they_go_and_a_file_a_line_for_each():
+    live = Console(file=StringIO(), force_terminal=True, width=100)
+    with CutoverProgress(live, live=True) as progress:
+        progress.watch(whole())
+        progress.tell("holding the files")
+    shown = live.file.getvalue()
+    assert "preflight" in shown
+    assert "1.5 s" in shown
+    assert "of 1.0 s" in shown
+    assert "holding the files" in shown
+    plain = Console(file=StringIO(), width=100)
+    with CutoverProgress(plain, live=False) as progress:
+        progress.watch(whole())
+        progress.tell("holding the files")
+    assert plain.file.getvalue() == "… holding the files\n"
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def switched(ended: datetime | None, run: str = "r1") -> Switch:
         ([UNWELL, UNWELL, WELL, UNWELL], 0, False),
         ([UNWELL, UNWELL, UNWELL], 0, True),
         ([UNWELL, UNWELL, UNWELL, WELL], 0, True),
-        ([UNWELL, UNWELL, UNWELL], 6, False),
+        ([UNWELL, UNWELL, UNWELL], 60, False),
         ([UNWELL, UNWELL, UNWELL], None, True),
     ],
 )
