@@ -147,7 +147,7 @@ def test_what_loses_its_parent_after_the_last_look_is_found_in_the_hold(shop):
 
 
 def test_keys_that_had_to_wait_for_the_switch_are_made_behind_it(shop):
-    """Of a role whose own writes a foreign key would refuse; the gate does not ask to accept that."""
+    """Of a role whose own writes a foreign key would refuse; nobody is asked to accept that."""
     shop.sqlite("DELETE FROM orders WHERE id = 12")
     with plain_role(shop):
         replicated(shop, POLICY.format("refuse"))
