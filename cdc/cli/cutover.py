@@ -32,7 +32,7 @@ def cutover(
     *,
     yes: YesOption = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at the gates, and change nothing.")
+        bool, typer.Option("--dry-run", help="Look at the gates, and switch nothing.")
     ] = False,
     last: Annotated[
         bool, typer.Option("--last", help="Show the report of the last run, in either direction.")

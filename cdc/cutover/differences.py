@@ -25,7 +25,12 @@ def differences(sight: Sight) -> Found:
     accepted = sight.config.cutover.accepted
     present = made(sight.config, sight.target)
     for each, source in zip(sight.lags, sight.config.sources, strict=True):
-        judged = {(r.child.source.name, r.what) for r in present if r.source == source.name}
+        judged = {
+            (relation.child.source.name, what)
+            for relation in present
+            if relation.source == source.name
+            for what in relation.called
+        }
         for name, words in _lacking(each, source, judged):
             known = any(fnmatchcase(f"{source.name}.{name}", pattern) for pattern in accepted)
             yield known, f"{source.name}.{name}: {words}" + (" (accepted)" if known else "")

@@ -18,8 +18,9 @@ from cdc.sqlite.connection import SourceFile
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A foreign key between two target tables. `columns` are SQLite's names, `what` is how
-    `cdc status` calls the key, and `policy` says what becomes of rows that refer to none.
+    """A foreign key between two target tables. `columns` are SQLite's names, `called` are the ways
+    in which `cdc status` calls the key where it lacks something, and `policy` says what becomes of
+    rows that refer to none.
     """
 
     source: str
@@ -29,7 +30,7 @@ class Relation:
     columns: tuple[str, ...]
     design: ForeignKeyDesign
     policy: Orphans
-    what: str
+    called: tuple[str, ...]
 
     def __str__(self) -> str:
         to = f"{self.parent_source}.{self.parent.source.name}"
@@ -88,7 +89,10 @@ def _of_files(config: Config, found: Mapping[str, Sequence[Pair]]) -> Iterator[R
                         key.columns,
                         wanted.design,
                         _policy(policies, key),
-                        f"foreign key {wanted.design.name}",
+                        (
+                            f"foreign key {wanted.design.name}",
+                            f"foreign key ({', '.join(key.columns)})",
+                        ),
                     )
 
 
@@ -110,7 +114,7 @@ def _of_configuration(
                     asked.columns,
                     wanted.design,
                     asked.orphans,
-                    reference.what,
+                    (reference.what,),
                 )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from cdc.cutover import standing
 from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
 from cdc.postgres.connection import Target
@@ -49,3 +50,9 @@ def service() -> Iterator[Callable[..., Service]]:
     yield start
     for each in running:
         each.close()
+
+
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate of the lag looks several times, which here would only take time."""
+    monkeypatch.setattr(standing, "LAG_PAUSE_SECONDS", 0.01)

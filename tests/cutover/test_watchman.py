@@ -146,6 +146,7 @@ def test_so_many_failures_in_a_row_within_the_time_are_a_decision(looks, minutes
     assert not vigil.goes_back
 
 
+@pytest.mark.soak
 def test_a_daemon_that_dies_in_its_own_rollback_leaves_it_to_the_next(site):
     """The decision is made again, by the health that still fails; nothing is lost or half open."""
     kill = "test -e killed || { touch killed; kill -9 $PPID; }"
