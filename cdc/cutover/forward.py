@@ -94,8 +94,8 @@ class Cutover:
 
     def _after(self, earlier: Settled) -> Report:
         report = self.report
-        self._records.take_over(report, earlier.run)
         if earlier.undone:
+            self._records.take_over(report, earlier.run)
             return behind.undone(self._config, report, earlier)
         if earlier.direction == "back":
             report.reason = "a rollback has switched and has yet to end: run cdc rollback again"
@@ -103,6 +103,7 @@ class Cutover:
         if earlier.direction == "end":
             report.reason = "the way back is being given up for good: run cdc finish again"
             return report
+        self._records.take_over(report, earlier.run)
         return self._go_on()
 
     def _check_gates(self) -> None:
