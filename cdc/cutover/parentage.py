@@ -77,10 +77,12 @@ class Parentage:
         Raises HoldEnded where that would take longer than `seconds`, and where a row has to be set
         aside, or may return: after another `look_again` it may be otherwise.
         """
+        if not self._all:
+            return
         try:
-            with self._target.lease() as conn, orphans.within(conn, seconds):
+            with self._target.lease() as conn:
                 for relation in self._all:
-                    if bad := self._orphans(conn, relation, changes):
+                    if bad := self._orphans(conn, relation, changes, seconds):
                         self._refuse(relation, bad, HoldEnded)
                     self._check_aside(conn, relation)
         except orphans.TookTooLong as error:
@@ -99,20 +101,26 @@ class Parentage:
             if bad := lasting_orphans(self._config, self._target, relation):
                 self._refuse(relation, len(bad), Aborted)
 
-    def _orphans(self, conn: Connection, relation: Relation, changes: Changes) -> int:
+    def _orphans(
+        self, conn: Connection, relation: Relation, changes: Changes, seconds: float
+    ) -> int:
         child = changes.get((relation.source, relation.child.source.name))
-        parent = changes.get((relation.parent_source, relation.parent.source.name))
-        found = 0
         if child is not None and child.keys:
             keys = ProvenTable(relation.source, relation.child).key_set(list(child.keys))
-            found += orphans.among(conn, relation.child, relation.design, keys)
+            if found := orphans.among(conn, relation.child, relation.design, keys):
+                return found
+        parent = changes.get((relation.parent_source, relation.parent.source.name))
         if parent is None or parent.changed_at <= self._since[relation.parent_source]:
-            return found
+            return 0
         if not relation.to_key:
             # By which values rows referred to them before they changed, nobody knows any more.
-            return orphans.count(conn, relation.design)
+            with orphans.within(conn, seconds):
+                return orphans.count(conn, relation.design)
         keys = ProvenTable(relation.parent_source, relation.parent).key_set(list(parent.keys))
-        return found + orphans.left_by(conn, relation.parent, relation.design, keys)
+        if not orphans.gone(conn, relation.parent, relation.design, keys):
+            return 0
+        with orphans.within(conn, seconds):
+            return orphans.left_by(conn, relation.parent, relation.design, keys)
 
     def _check_aside(self, conn: Connection, relation: Relation) -> None:
         values = self._aside.get(str(relation))
