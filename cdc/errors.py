@@ -26,6 +26,7 @@
         ├── TargetRefused        it answered no; trying again will not help
         │   ├── GateMoved        the gate is not as it was, or as it has to be
         │   ├── GateHeld         transactions that write kept the gate as it is for too long
+        │   ├── QuarantineFull   more rows do not fit than an accident explains
         │   └── UniqueConflict   two rows share values that a unique index keeps apart
         ├── PositionMoved        somebody else advanced the position meanwhile
         └── ValueDoesNotFit      a value has no faithful form in its target column
@@ -170,6 +171,10 @@ class GateMoved(TargetRefused):
 
 class GateHeld(TargetRefused):
     """Open transactions that have written kept the gate from being turned in time."""
+
+
+class QuarantineFull(TargetRefused):
+    """So many rows do not fit their target tables that the mapping is at fault, not the rows."""
 
 
 class UniqueConflict(TargetRefused):

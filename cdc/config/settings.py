@@ -242,6 +242,15 @@ class ReplicationConfig(Section, frozen=True, kw_only=True):
             extra={"choices": ("halt", "quarantine")},
         ),
     ] = "halt"
+    max_quarantined: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Most rows of one source that are set aside; one more stops it. The daemon "
+            "keeps their keys in memory.",
+        ),
+    ] = 100_000
     boundary_days: Annotated[
         int,
         Meta(

@@ -68,8 +68,12 @@ class Replication:
         with target.lease() as conn:
             known = quarantine.read_keys(conn, name)
             keyless = tables.without_key(conn, name)
-        takes_all = settings.on_error == "quarantine"
-        self._quarantine = quarantine.Quarantine(name, known, takes_all=takes_all)
+        self._quarantine = quarantine.Quarantine(
+            name,
+            known,
+            takes_all=settings.on_error == "quarantine",
+            most=settings.max_quarantined,
+        )
         self._applier = Applier(synchronous_commit=synchronous_commit, quarantine=self._quarantine)
         self._lock_bound = settings.lock_bound_ms / 1000 / 2
         backlog = Backlog(session, progress, self._lock_bound, settings.batch_events)

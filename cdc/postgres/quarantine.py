@@ -14,6 +14,7 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.rows import kwargs_row
 
+from cdc.errors import QuarantineFull
 from cdc.mapping.table import MappedTable
 from cdc.postgres.changes import Aside
 from cdc.postgres.connection import Connection
@@ -23,6 +24,9 @@ from cdc.schema import Key, Value
 
 SINCE_VERSION: Final = 2
 """The version of the schema cdc that brought the quarantine."""
+
+MOST_ROWS: Final = 100_000
+"""Of one source, unless the configuration says otherwise."""
 
 PLACE: Final = sql.Identifier("cdc", "quarantine")
 
@@ -63,7 +67,7 @@ class Quarantine:
 
     `takes_all` is on_error = "quarantine": without it only misfits of columns that say so
     themselves are taken. `place` is the table that it is kept in. While it is empty no batch is
-    slowed by it.
+    slowed by it. Its keys are in memory: `most` of them at most.
 
     `suspects` is for whoever prepares batches, which may be a thread ahead: it holds every key that
     may be in the quarantine by the time that the batch is applied.
@@ -76,11 +80,13 @@ class Quarantine:
         *,
         takes_all: bool,
         place: sql.Identifier = PLACE,
+        most: int = MOST_ROWS,
     ) -> None:
         self.source = source
         self._delete = sql.SQL(_DELETE).format(place).as_bytes(None)
         self._put = sql.SQL(_PUT).format(place).as_bytes(None)
         self._takes_all = takes_all
+        self._most = most
         self._held: dict[str, set[Key]] = {}
         for name, key in entries:
             self._held.setdefault(name, set()).add(key)
@@ -131,7 +137,8 @@ class Quarantine:
     def record(
         self, conn: Connection, healed: Sequence[tuple[str, Key]], asides: Sequence[Aside]
     ) -> None:
-        """Write what comes and goes, within the caller's transaction."""
+        """Write what comes and goes, within the caller's transaction. Raises QuarantineFull."""
+        self._check_room(healed, asides)
         if healed:
             ids = [entry_id(self.source, name, key) for name, key in healed]
             conn.execute(self._delete, (ids,))
@@ -145,6 +152,20 @@ class Quarantine:
         for aside in asides:
             self._held.setdefault(aside.table.source.name, set()).add(aside.key)
         self.suspect(asides)  # those that were found only while they were written
+
+    def _check_room(self, healed: Sequence[tuple[str, Key]], asides: Sequence[Aside]) -> None:
+        added = {(a.table.source.name, a.key): a for a in asides}
+        new = [aside for (name, key), aside in added.items() if not self.holds(name, key)]
+        held = sum(map(len, self._held.values())) - len(healed)
+        if new and held + len(new) > self._most:
+            last = new[-1]
+            raise QuarantineFull(
+                f"{held + len(new):,} rows of {self.source} do not fit their target tables, and the"
+                f" quarantine takes {self._most:,}; the last one, of table"
+                f" {last.table.source.name}: {last.reason}",
+                hint="so many are no accident: give the column another type in the configuration"
+                " (cdc plan says which), or raise max_quarantined in [replication]",
+            )
 
     def _row(self, aside: Aside) -> tuple[Any, ...]:
         source = aside.table.source

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdc.errors import PositionMoved, ValueDoesNotFit
+from cdc.errors import PositionMoved, QuarantineFull, ValueDoesNotFit
 from cdc.mapping.types import BIGINT, DOUBLE, TEXT
 from cdc.postgres import quarantine
 from cdc.postgres.apply import Applier, TableChanges
@@ -46,6 +46,23 @@ def test_a_refused_batch_changes_nothing(applier, conn, create, advance):
     assert keys(conn) == [("t", (1,))]
     applier.apply(conn, advance(), [(table, GOOD)])
     assert keys(conn) == []
+
+
+@pytest.mark.parametrize("bulk_rows", [1, 1000], ids=["bulk", "few"])
+def test_more_rows_than_an_accident_explains_are_refused(conn, create, advance, content, bulk_rows):
+    """The batch that would overfill it changes nothing; what is in it already may come again."""
+    table = create("t", id=BIGINT, v=DOUBLE)
+    applier = Applier(bulk_rows=bulk_rows, quarantine=Quarantine("legacy", takes_all=True, most=2))
+    first = [(i, "n/a") for i in (1, 2)]
+    applier.apply(conn, advance(), [(table, TableChanges(first))])
+    applier.apply(conn, advance(), [(table, TableChanges([(2, "again"), (3, 0.5)]))])
+    with pytest.raises(QuarantineFull, match=r"3 rows of legacy .* of table t: TEXT 'third'"):
+        applier.apply(conn, advance(), [(table, TableChanges([(4, 0.5), (5, "third")]))])
+    assert sorted(keys(conn)) == [("t", (1,)), ("t", (2,))]
+    assert content(table) == [(3, 0.5)]
+    swap = TableChanges([(1, 0.1), (5, "third")])
+    applier.apply(conn, advance(), [(table, swap)])
+    assert sorted(keys(conn)) == [("t", (2,)), ("t", (5,))]
 
 
 def test_a_column_may_ask_for_it_alone(conn, create, advance):
