@@ -5,6 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from cdc.cli.output import DATA, duration
+from cdc.cli.plan_words import number
 from cdc.proof.outcome import Difference, SourceOutcome, TableOutcome, Verdict
 
 COLUMNS_SHOWN = 3
@@ -117,7 +118,9 @@ def conclusion(verdict: Verdict) -> str:
             if kept
             else ""
         )
-        return f"Converged: {rows:,} rows are equal on both sides, {took}.{rests}"
+        aside = sum(t.quarantined + t.dropped for s in verdict.sources for t in s.tables)
+        but = f" but for {number(aside, 'row')} in the quarantine" if aside else ""
+        return f"Converged{but}: {rows:,} rows are equal on both sides, {took}.{rests}"
     differ = sum(t.differences for s in verdict.sources for t in s.tables)
     owed = sum(s.in_flight for s in verdict.sources)
     words = []
