@@ -1,4 +1,5 @@
-"""A table whose keys the two sides have in different orders, as under NOCASE: compared whole.
+"""A table whose keys the two sides have in different orders, as under NOCASE or in UTF-16: compared
+whole.
 
 PostgreSQL's rows go, by key, into a scratch database that SQLite keeps on disk where it grows; then
 SQLite's rows are walked in their own order, each chunk at its own moment. What does not match

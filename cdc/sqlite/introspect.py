@@ -56,13 +56,17 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class SourceTable:
-    """A table of a file as capture needs it: `rowid` is a name that reaches its rowid, if any."""
+    """A table of a file as capture needs it: `rowid` is a name that reaches its rowid, if any.
+
+    `utf8` is the file's encoding: in any other one SQLite sorts texts by other bytes.
+    """
 
     table: Table
     unique_sets: tuple[UniqueSet, ...]
     rowid: str | None
     children: tuple[Child, ...] = ()
     constraints: Constraints = NO_CONSTRAINTS
+    utf8: bool = True
 
     @property
     def name(self) -> str:
@@ -150,7 +154,8 @@ def source_table(file: SourceFile, name: str) -> SourceTable:
     _refuse_foreign_collations(file, table, set(key_collations.values()))
     unique_sets = tuple(_unique_sets(file, table, [index for index, _ in indexes], primary, rowid))
     children = tuple(_children(file, table, unique_sets))
-    return SourceTable(table, unique_sets, rowid, children, constraints(file, name))
+    utf8 = file.query("PRAGMA encoding").get == "UTF-8"
+    return SourceTable(table, unique_sets, rowid, children, constraints(file, name), utf8)
 
 
 def _rowid_name(columns: list[str]) -> str | None:

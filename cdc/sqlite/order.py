@@ -70,10 +70,11 @@ def chunk_order(source: SourceTable) -> ChunkOrder:
     """By key, so that chunks are key ranges on both sides; by rowid where the key sorts loosely.
 
     A key under NOCASE or RTRIM leaves the order among equal keys open for PostgreSQL, whose text
-    keys sort by bytes. A table WITHOUT ROWID has no other order than its key's.
+    keys sort by the bytes of UTF-8; those of a file in UTF-16 sort by others. A table WITHOUT ROWID
+    has no other order than its key's.
     """
     table = source.table
-    exact = all(column.collation == "BINARY" for column in table.key_columns)
+    exact = source.utf8 and all(column.collation == "BINARY" for column in table.key_columns)
     if source.rowid is not None and (table.integer_key or not exact):
         return ChunkOrder((f"_cdc_t.{source.rowid}",), by_key=table.integer_key)
     return ChunkOrder(tuple(map(_term, table.key_columns)), by_key=exact)
