@@ -23,8 +23,11 @@ _BY_AFFINITY: Final[dict[Affinity, tuple[str, ...]]] = {
 _UNTYPED: Final = ("bigint", "double precision", "text", "bytea", "literal")
 _MOMENT: Final = ("text", "bigint", "numeric", "literal")
 _BOOLEAN: Final = ("bigint", "text", "literal")
+_WORDS_OR_NUMBERS: Final = ("text", "numeric", "literal")
+"""Of a type that SQLite takes for a number for want of a better guess: JSON, UUID, STRING."""
 
 _PRECISION: Final = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+_OF_NUMBERS: Final = re.compile("NUM|DEC|FIXED|MONEY|CURRENCY|YEAR|BIT")
 _WORDS: Final = (("DATETIME", "timestamp"), ("TIMESTAMP", "timestamp"), ("DATE", "date"))
 
 
@@ -50,6 +53,8 @@ def _specs(column: Column) -> tuple[str, ...]:
     ('boolean', 'bigint', 'text', 'literal')
     >>> _specs(Column("at", "TIMESTAMP", "NUMERIC"))
     ('timestamp', 'text', 'bigint', 'numeric', 'literal')
+    >>> _specs(Column("body", "JSON", "NUMERIC"))
+    ('text', 'numeric', 'literal')
     """
     declared = column.declared.upper()
     if _is_untyped(column):
@@ -61,6 +66,8 @@ def _specs(column: Column) -> tuple[str, ...]:
     if "DATE" in declared or "TIME" in declared:
         first = next((kind for word, kind in _WORDS if word in declared), "time")
         return (first, *_MOMENT)
+    if _OF_NUMBERS.search(declared) is None:
+        return _WORDS_OR_NUMBERS
     return (*_declared_numeric(declared), *_BY_AFFINITY["NUMERIC"])
 
 
@@ -82,10 +89,16 @@ def _is_untyped(column: Column) -> bool:
 
 def natural_type(column: Column, *, in_key: bool = False) -> TargetType:
     """The type for a column of which no value is known."""
-    # A column without a type may hold anything next: only a literal is sure to carry it. A declared
-    # moment may be any text or number, and a declared boolean any number.
+    # A column without a type, or with one that SQLite does not know, may hold anything next: only a
+    # literal is sure to carry it. A declared moment may be any text or number, and a declared
+    # boolean any number.
     specs = _specs(column)
-    cautious = {_UNTYPED: "literal", _MOMENT: "text", _BOOLEAN: "bigint"}
+    cautious = {
+        _UNTYPED: "literal",
+        _WORDS_OR_NUMBERS: "literal",
+        _MOMENT: "text",
+        _BOOLEAN: "bigint",
+    }
     spec = next((cautious[rest] for rest in (specs, specs[1:]) if rest in cautious), None)
     if spec is None and specs[0].startswith("numeric("):
         spec = "numeric"

@@ -69,3 +69,23 @@ def test_a_look_at_all_rows_can_be_given_up(table: Site) -> None:
             source = introspect.source_table(file, "t")
         with pytest.raises(SourceBusy, match="stop"):
             fitting_types(file, source, [1, 2, 4], Look(0.0001, lambda: next(looks)))
+
+
+def test_a_declaration_that_sqlite_does_not_know_promises_nothing(site: Site) -> None:
+    """It makes numbers of texts that look like one; what may come next has to fit all the same."""
+    site.sqlite(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, empty JSON, body JSON, code STRING, mixed UUID);"
+        """INSERT INTO t VALUES (1, NULL, '{"a": 1}', '7', '7'), (2, NULL, '[]', '8.5', 'x')"""
+    )
+    site.configure()
+    site.catch_up()
+    assert site.columns("t") == {
+        "id": "bigint",
+        "empty": "text",
+        "body": "text",
+        "code": "numeric",
+        "mixed": "text",
+    }
+    site.sqlite("""INSERT INTO t (id, empty) VALUES (3, '{"a": 1}'), (4, '5'), (5, 1e300 * 1e9)""")
+    site.catch_up()
+    site.assert_equal()
