@@ -25,6 +25,8 @@ from cdc.rebuilt import Standing
 from cdc.resources import load_sql
 
 STATE: Final = "_cdc_replay"
+MOST_ASIDE: Final = 10_000_000
+"""As many rows as any configuration lets a source set aside: they may all come back here."""
 QUARANTINE: Final = "_cdc_quarantine"
 
 
@@ -105,7 +107,8 @@ class RebuiltSchema:
     def quarantine(self) -> Quarantine:
         """Where rows go that the tables cannot hold."""
         known = read_keys(self._conn, self._source, self._quarantine)
-        return Quarantine(self._source, known, takes_all=True, place=self._quarantine)
+        place = self._quarantine
+        return Quarantine(self._source, known, takes_all=True, place=place, most=MOST_ASIDE)
 
     def set_aside(self) -> dict[str, int]:
         """How many rows of each table are in the quarantine."""
