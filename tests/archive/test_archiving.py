@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from cdc.archive.audit import audit
 from cdc.pipeline.archiving import SourceArchive
 from cdc.pipeline.stop import Stop
 from cdc.postgres import archived, hold_back
@@ -229,6 +230,29 @@ def archive(site):
     [source] = site.config.sources
     with site.target() as target:
         SourceArchive(site.config, source, target, Stop()).work(everything=True)
+
+
+def test_a_bit_that_flips_anywhere_in_the_store_is_named_with_its_segment(store):
+    """One bit of each few bytes of every segment: of events, of baselines, of the last one, too."""
+    site = store.site
+    site.configure(more="[archive]\nprune_after_seconds = 0\nsegment_events = 40\n")
+    site.catch_up()
+    site.sqlite("INSERT INTO t (v, w) VALUES (?, ?)", *[(n / 3, f"row {n}") for n in range(90)])
+    site.catch_up()
+    with site.target() as target, target.lease() as conn:
+        [known] = archived.read_ends(conn, "shop")
+    chain = store.archive.chain
+    assert {segment.kind for segment in chain.segments} == {"events", "baseline"}
+    for segment in chain.segments:
+        whole = segment.path.read_bytes()
+        for at in range(0, len(whole), 1 + len(whole) // 100):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << at % 8
+            segment.path.write_bytes(flipped)
+            found = [(f.what, f.number) for f in audit(chain, known)]
+            assert found == [("damaged", segment.number)], at
+        segment.path.write_bytes(whole)
+    assert list(audit(chain, known)) == []
 
 
 def test_segments_go_when_no_state_needs_them(store):

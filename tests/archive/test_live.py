@@ -1,9 +1,12 @@
 """Archiving and pruning beside an application that never rests."""
 
+import os
 import random
 
 import pytest
 
+from cdc.demo import files
+from cdc.demo.fleet import Fleet, make_history
 from tests.archive.conftest import Store
 from tests.support.waiting import wait_until
 
@@ -11,6 +14,12 @@ BUSY = "[archive]\nprune_after_seconds = 0\nsegment_seconds = 0.2\nsegment_event
 
 TRADE_MANAGER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.003, "--keys", 300)
 READER = ("--timeout", 0.25, "--journal", "DELETE", "--pause", 0.002, "--read")
+
+EVENTS_OF_A_DAY = int(os.environ.get("CDC_SOAK_EVENTS", "700000"))
+"""A price and about seven updates of active trades each second, and what comes and goes beside."""
+
+SLACK_PAGES = 100
+"""Fewer than 1,000 events of a file are not worth pruning yet."""
 
 
 def captured(site):
@@ -92,3 +101,39 @@ def test_a_days_load_in_minutes(site):
     halfway = next(pages for seq, pages in sizes if seq > 1_000_000)
     assert sizes[-1][1] < halfway * 1.2
     assert daemon.stop() == 0
+
+
+def pages(site):
+    return {name: site.sqlite("PRAGMA page_count", name=name)[0][0] for name in files.FILES}
+
+
+@pytest.mark.soak
+def test_a_day_of_the_trading_system_in_minutes(site):
+    """Its own services, as fast as the disk lets them: files whose tables do not grow do not grow
+    either, no changelog is long in the end, and nobody has met a lock but by the services' own."""
+    make_history(site.folder)
+    site.configure(*files.FILES, more=BUSY)
+    daemon = site.daemon()
+    sizes = []
+
+    def enough():
+        sizes.append((sum(lag.captured_seq for lag in site.lags()), pages(site)))
+        return sizes[-1][0] > EVENTS_OF_A_DAY
+
+    with Fleet.start(site.folder, pace=500) as fleet:
+        wait_until(enough, 7_200)
+        assert fleet.failed() == []
+    reports = fleet.stop()
+    assert [(r.service, r.lost, r.doubled) for r in reports if r.lost or r.doubled] == []
+    print(reports, sizes[0], sizes[-1])  # noqa: T201
+    site.wait_until_equal(600, daemon)
+    halfway = next(found for seq, found in sizes if seq > EVENTS_OF_A_DAY / 2)
+    for name in (files.PRICE_HISTORY, files.ACTIVE_TRADES):
+        assert sizes[-1][1][name] < halfway[name] * 1.2 + SLACK_PAGES
+    for name in files.FILES:
+        daemon.wait_until(lambda name=name: len(live_events(site, name)) < 2_500, 120)
+    assert daemon.stop() == 0
+
+
+def live_events(site, name):
+    return site.sqlite("SELECT seq FROM _cdc_changelog", name=name)
