@@ -195,7 +195,7 @@ def test_the_command_says_what_to_expect_and_a_signal_ends_it(site):
     assert done.json["gates_passed"] is False  # there is no proof yet
     assert any("without any load" in note for note in done.json["notes"])
     page = (site.folder / "page.html").read_text()
-    assert "<h1 class=\"yes\">Proven</h1>" in page
+    assert '<h1 class="yes">Proven</h1>' in page
     assert "this was without any load" in page
     assert "never proven in full" in page
     assert site.cdc.secret not in page
