@@ -106,28 +106,6 @@ def test_queue_triggers_that_somebody_has_disabled_stop_the_rollback(site):
     assert masters(shop) == (False, True)
 
 
-def test_what_is_written_once_a_hold_has_ended_is_no_difference(site, service):
-    """The comparison took longer than the hold: it is tried again, and not given up."""
-    shop = replicated(site)
-    legacy = service(shop.file())
-    with psycopg.connect(shop.dsn) as blocker:
-        written = []
-
-        def at(state: str) -> None:
-            if state == "drained" and not written:
-                # The daemon cannot apply it, so both sides do differ.
-                blocker.execute("SELECT FROM cdc.source FOR UPDATE")
-                written.append(legacy("UPDATE orders SET price = 7 WHERE id = 1").error)
-            elif state == "held" and written:
-                blocker.rollback()
-
-        report = run(shop, Cutover, at=at)
-    assert written == [""], "it waited until the hold was over"
-    assert (report.outcome, report.trouble) == ("switched", []), report
-    assert len(report.held) > 1
-    assert shop.postgres("SELECT price FROM orders WHERE id = 1") == [(7.0,)]
-
-
 def test_a_run_that_the_operator_stops_is_undone(site):
     """Ctrl-C before the switch leaves both sides as they were."""
     shop = replicated(site)
