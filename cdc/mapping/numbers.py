@@ -7,17 +7,19 @@ taken where it comes back as it was.
 """
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import partial
 from itertools import repeat
 from math import copysign, isfinite
-from operator import mul, sub, truediv
+from operator import mul, truediv
 from struct import Struct
 from typing import Any, Final
 
 from cdc.mapping.codec import Codec, Many, Unfitting, only, require_same
-from cdc.mapping.numeric import MOST_BEFORE, MOST_BEHIND, pack_decimal, pack_scaled, packer
+from cdc.mapping.numeric import MOST_BEFORE, MOST_BEHIND, pack_decimal, pack_scaled
+from cdc.mapping.numerics import MOST_PRECISION, Numerics, rounding
 from cdc.schema import Affinity, Value
 
 MOST_DIGITS: Final = 1000
@@ -28,9 +30,6 @@ _PLAIN: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _EXACT_TENS: Final = 22
 """10.0**22 is the largest power of ten that a double holds exactly."""
 
-_MOST_MANY: Final = 24
-"""Digits of a numeric whose values are packed many at once."""
-
 _CLEAR: Final = 0.4998
 """A number that is nearer than this to a whole one is so on the decimal that people see, too: below
 10**11 the product with a power of ten is off by less than 0.0001."""
@@ -38,9 +37,9 @@ _CLEAR: Final = 0.4998
 _DOUBLE: Final = Struct(">d")
 _SINGLE: Final = Struct(">f")
 _INTEGERS: Final = {
-    "smallint": ("int2", Struct(">h"), 15),
-    "integer": ("int4", Struct(">i"), 31),
-    "bigint": ("int8", Struct(">q"), 63),
+    "smallint": ("int2", Struct(">h"), 15, "h"),
+    "integer": ("int4", Struct(">i"), 31, "i"),
+    "bigint": ("int8", Struct(">q"), 63, "q"),
 }
 
 ROUND: Final = "round"
@@ -135,10 +134,10 @@ def scaled(precision: int, scale: int, affinity: Affinity) -> Codec:
         pack_decimal,
         partial(_back, affinity),
         quick=_quick_scaled(precision, scale) if real else None,
-        many=_many_scaled(precision, scale) if real and precision <= _MOST_MANY else None,
+        many=_many_scaled(precision, scale) if real and precision <= MOST_PRECISION else None,
         instead={ROUND: rounded},
         quick_instead=_quick_rounded(precision, scale) if real else None,
-        many_instead=_many_rounded(precision, scale) if real and precision <= _MOST_MANY else None,
+        many_instead=rounding(precision, scale) if real else None,
     )
 
 
@@ -179,38 +178,13 @@ def _quick_scaled(precision: int, scale: int) -> Callable[[Value], bytes | None]
     return quick
 
 
-def _many_rounded(precision: int, scale: int) -> Many | None:
-    """`_quick_rounded` of many values."""
-    if scale > _EXACT_TENS:
-        return None
-    factor = 10.0**scale
-    limit = 10 ** min(precision, 11)
-    pack = packer(precision, scale)
-
-    def many(values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
-        try:
-            exact = list(map(mul, values, repeat(factor)))
-            numbers = list(map(round, exact))
-        except (TypeError, ValueError, OverflowError):  # a text, a blob, or infinity
-            return None
-        if not (-limit < min(numbers) and max(numbers) < limit):
-            return None
-        unclear: Sequence[int] = ()
-        if list(map(truediv, numbers, repeat(factor))) != values:  # some have more digits
-            off = map(abs, map(sub, exact, numbers))
-            unclear = [at for at, distance in enumerate(off) if distance >= _CLEAR]
-        return pack(numbers), unclear
-
-    return many
-
-
 def _many_scaled(precision: int, scale: int) -> Many | None:
     """`_quick_scaled` of many values."""
     if scale > _EXACT_TENS:
         return None
     factor = 10.0**scale
     limit = 10 ** min(precision, 15)
-    pack = packer(precision, scale)
+    numerics = Numerics(precision, scale, limit)
 
     def many(values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
         if not {float}.issuperset(map(type, values)):
@@ -225,7 +199,7 @@ def _many_scaled(precision: int, scale: int) -> Many | None:
         unclear: Sequence[int] = ()
         if back != values or 0.0 in back:
             unclear = [at for at, value in enumerate(values) if not _is_same(value, back[at])]
-        return pack(numbers), unclear
+        return numerics.of_numbers(numbers), unclear
 
     return many
 
@@ -240,7 +214,7 @@ def _back(affinity: Affinity, number: Any) -> Value:
 
 def integer(name: str, affinity: Affinity) -> Codec:
     """smallint, integer or bigint."""
-    wire, form, bits = _INTEGERS[name]
+    wire, form, bits, array_of = _INTEGERS[name]
 
     def bounded(number: Decimal) -> int:
         if not -(2**bits) <= number < 2**bits:
@@ -256,9 +230,11 @@ def integer(name: str, affinity: Affinity) -> Codec:
         return stored
 
     def as_is(values: Sequence[Any]) -> bool:
-        if not {int}.issuperset(map(type, values)):
+        try:
+            array(array_of, values)
+        except OverflowError:
             return False
-        return bool(-(2**bits) <= min(values) and max(values) < 2**bits)
+        return True
 
     def rounded(value: Value) -> int:
         return bounded(_number(value, affinity).to_integral_value(ROUND_HALF_UP))

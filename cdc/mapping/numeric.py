@@ -1,11 +1,8 @@
 """PostgreSQL's binary form of a numeric: digits of base 10,000."""
 
-from collections.abc import Callable, Sequence
 from decimal import Decimal
-from itertools import repeat
-from operator import floordiv, mod, mul
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 MOST_BEFORE: Final = 131_072
 MOST_BEHIND: Final = 16_383
@@ -61,43 +58,6 @@ def _pack_small(number: int, scale: int) -> bytes:
             return _TWO(2, 0, sign, scale, second, behind)
         return _ONE(1, 0, sign, scale, second)
     return _ONE(1, -1, sign, scale, behind) if behind else _NONE(0, 0, 0, scale)
-
-
-def packer(precision: int, scale: int) -> Callable[[Sequence[int]], list[bytes]]:
-    """Makes the numerics of many numbers / 10**`scale`, each below 10**`precision`, a third as fast
-    again as one by one.
-
-    All have the same groups, zeros at both ends included, which the server strips.
-
-    >>> packer(10, 2)([-1177525])[0].hex(" ", 2)
-    '0003 0001 4000 0002 0001 06ef 09c4'
-    """
-    behind = -(-scale // 4)
-    before = -(-(precision - scale) // 4)
-    groups = behind + before
-    pack = Struct(f">Q{groups}H").pack
-    last = 10 ** (scale % 4 or 4)  # what the last group holds, and what fills it up
-    fill = 10_000 // last
-    head = groups << 48 | (before - 1 & 0xFFFF) << 32 | scale
-    negative = head | _NEGATIVE << 16
-
-    def pack_all(numbers: Sequence[int]) -> list[bytes]:
-        heads: Any = repeat(head)
-        if min(numbers) < 0:
-            heads = [negative if number < 0 else head for number in numbers]
-            numbers = list(map(abs, numbers))
-        digits: list[Any] = []
-        base = last
-        for _ in range(groups - 1):
-            digits.append(map(mod, numbers, repeat(base)))
-            numbers = list(map(floordiv, numbers, repeat(base)))
-            base = 10_000
-        digits.append(numbers)
-        if fill > 1:
-            digits[0] = map(mul, digits[0], repeat(fill))
-        return list(map(pack, heads, *reversed(digits)))
-
-    return pack_all
 
 
 def pack_decimal(value: Decimal) -> bytes:

@@ -16,6 +16,11 @@ from cdc.schema import Key, Row
 MOST_KEPT: Final = 1 << 14
 """Values of one column that are remembered; then all are forgotten at once."""
 
+MANY_NEW: Final = 1 << 10
+"""Values looked up in vain after which that is given up for a type that makes many at once, if it
+was in vain for too many: the forms of so many stay in the processor's cache, those of more do not,
+and then looking one up takes as long as making it."""
+
 LONGEST_KEPT: Final = 64
 """Characters of a text that is remembered."""
 
@@ -99,16 +104,17 @@ class _Checked:
         self._encode = encode
 
     def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
-        present = [value for value in values if value is not None]
-        if present and not self._all_fit(present):
-            for value in present:
-                self._encode(value)  # raises for the first one that does not fit, and says why
+        if not self._all_fit(values):
+            present = [value for value in values if value is not None]
+            if present and not self._all_fit(present):
+                for value in present:
+                    self._encode(value)  # raises for the first one that does not fit: says why
         return values
 
-    def _all_fit(self, values: list[Any]) -> bool:
+    def _all_fit(self, values: Sequence[Any]) -> bool:
         try:
             return self._as_is(values)
-        except TypeError:  # of another storage class
+        except TypeError:  # NULL, or of another storage class
             return False
 
 
@@ -121,17 +127,22 @@ class _Computed:
 
     def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
         present = [value for value in values if value is not None]
-        encoded = self._all(present) if present else []
         if len(present) == len(values):
-            return encoded
-        following = iter(encoded)
-        return [None if value is None else next(following) for value in values]
+            return self._all(values)
+        if 2 * len(present) > len(values) and self._many is not None:
+            # What is made of many at once is quickest for one and the same number of them.
+            some = present[0]
+            encoded = self._all([some if value is None else value for value in values])
+            pairs = zip(values, encoded, strict=True)
+            return [None if value is None else packed for value, packed in pairs]
+        following = iter(self._all(present) if present else ()).__next__
+        return [None if value is None else following() for value in values]
 
-    def _all(self, values: list[Any]) -> list[bytes | None]:
+    def _all(self, values: Sequence[Any]) -> list[bytes | None]:
         made = None if self._many is None else self._many(values)
         if made is None:
             return list(map(self._encode, values))
-        encoded: list[bytes | None] = [*made[0]]
+        encoded: list[bytes | None] = made[0]  # type: ignore[assignment]
         for at in made[1]:
             encoded[at] = self._encode(values[at])
         return encoded
@@ -145,13 +156,14 @@ class _Remembered:
         memory = (_RealMemory if type_.affinity == "REAL" else _Memory)(encode)
         self._memory: _Memory | None = memory
         self._seen = 0
+        self._patience = MANY_NEW if type_.many else MOST_KEPT
         self._too_new = TOO_NEW if type_.many else TOO_NEW_ONE_BY_ONE
 
     def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
         memory = self._memory
         if memory is None:
             return self._computed(values)
-        if memory.missed > MOST_KEPT:
+        if memory.missed > self._patience:
             if memory.missed > self._seen * self._too_new:
                 self._memory = None
             self._seen = memory.missed = 0

@@ -1,11 +1,17 @@
 """What is made of many values at once is what is made of each by itself."""
 
+import struct
+from array import array
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdc.mapping.codec import Options, Unfitting
-from cdc.mapping.numeric import packer
+from cdc.mapping.lanes import Division, lanes
+from cdc.mapping.numeric import pack_scaled
+from cdc.mapping.numerics import Numerics, rounding
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.mapping.types import target_type
 from cdc.postgres import encoding
@@ -111,15 +117,16 @@ def server_refuses(type_, values):
 def test_an_encoding_is_that_of_each_value(type_, values, data):
     """Whether values are looked up, computed one by one, many at once, or go as they are."""
     batches = data.draw(st.lists(st.lists(values | st.none(), min_size=1), max_size=4))
-    kept = encoding.MOST_KEPT
+    kept, patience = encoding.MOST_KEPT, encoding.MANY_NEW
     encoding.MOST_KEPT = data.draw(st.sampled_from([0, 3, kept]))
+    encoding.MANY_NEW = data.draw(st.sampled_from([0, 3, patience]))
     try:
         encode = Encoding(table(type_))
         for batch in batches:
             if not server_refuses(type_, batch):
                 assert together(type_, encode, batch) == one_by_one(type_, batch)
     finally:
-        encoding.MOST_KEPT = kept
+        encoding.MOST_KEPT, encoding.MANY_NEW = kept, patience
 
 
 @pytest.mark.parametrize(("type_", "values"), CASES, ids=name)
@@ -152,12 +159,81 @@ def test_usual_values_are_made_at_once():
         assert type_.many(["2025-08-01T09:30:00.000001", "2025-08-01 10:00:01.500000"])[1] == ()
 
 
-@given(st.integers(1, 24).flatmap(lambda p: st.tuples(st.just(p), st.integers(0, p))), st.data())
+SHAPES = st.integers(1, 24).flatmap(lambda p: st.tuples(st.just(p), st.integers(0, p)))
+
+
+def digits(packed):
+    """A numeric as the server keeps it: sign, scale, weight, and groups without zeros around."""
+    count, weight, sign, scale = struct.unpack_from(">hhHH", packed)
+    groups = list(struct.unpack_from(f">{count}H", packed, 8))
+    while groups and not groups[0]:
+        del groups[0]
+        weight -= 1
+    while groups and not groups[-1]:
+        del groups[-1]
+    return sign, scale, weight if groups else 0, groups
+
+
+@given(SHAPES, st.data())
 def test_a_shape_holds_every_number(shape, data):
     """Of its precision and scale, whatever its sign."""
     precision, scale = shape
-    most = 10**precision - 1
-    numbers = data.draw(st.lists(st.integers(-most, most), min_size=1))
-    found = [load("numeric", packed) for packed in packer(precision, scale)(numbers)]
-    assert [int(each.scaleb(scale)) for each in found] == numbers
-    assert all(-each.as_tuple().exponent == scale or not each for each in found)
+    limit = 10 ** min(precision, 15)
+    numbers = data.draw(st.lists(st.integers(1 - limit, limit - 1), min_size=1))
+    for number, packed in zip(
+        numbers, Numerics(precision, scale, limit).of_numbers(numbers), strict=True
+    ):
+        assert digits(packed) == digits(pack_scaled(number, scale))
+
+
+@settings(max_examples=300)
+@given(SHAPES, st.data())
+def test_reals_are_rounded_to_the_very_numeric(shape, data):
+    """To the same bytes as one by one, or not at all: of either sign, near the middle of two
+    numbers and near their limits."""
+    precision, scale = shape
+    round_all = rounding(precision, scale)
+    if round_all is None:
+        return
+    encode = target_type(f"numeric({precision},{scale})", "REAL", ROUND).encode
+    most = 10 ** min(precision, 11)
+    reals = data.draw(
+        st.lists(
+            st.one_of(
+                st.integers(-most, most).map(lambda n: n / 10**scale),
+                st.integers(-2 * most, 2 * most).map(lambda n: n / (2 * 10**scale)),
+                st.tuples(st.integers(-most, most), st.floats(-1, 1)).map(
+                    lambda n: (n[0] + n[1] / 1000) / 10**scale
+                ),
+                st.floats(-most / 10**scale, most / 10**scale),
+                st.sampled_from([0.0, -0.0, 5e-324, -1e-300]),
+            ),
+            min_size=1,
+        )
+    )
+    made = round_all(reals)
+    if made is None:
+        assert max(map(abs, reals)) >= (most - 1) / 10**scale * (1 - 1e-9)
+        return
+    packed, unclear = made
+    assert len(packed) == len(reals)
+    for at, real in enumerate(reals):
+        if at in unclear:
+            assert abs(abs(Decimal(repr(real))) * 10**scale % 1 - Decimal("0.5")) < Decimal("0.06")
+        else:
+            assert digits(packed[at]) == digits(encode(real))
+
+
+@given(st.integers(1, 10**4), st.integers(1, 10**15), st.data())
+def test_lanes_are_divided_exactly(divisor, limit, data):
+    """By every divisor, up to the limit."""
+    divide = Division(divisor, limit)
+    numbers = [*data.draw(st.lists(st.integers(0, limit - 1), min_size=1)), limit - 1]
+    of = lanes(len(numbers), divide.least_width)
+    quotients, rests = divide(of, of.load(array("q", numbers)))
+    width = divide.least_width
+    for found, wanted in ((quotients, 0), (rests, 1)):
+        each = of.bytes(found)
+        assert [
+            int.from_bytes(each[at : at + width], "little") for at in range(0, len(each), width)
+        ] == [divmod(number, divisor)[wanted] for number in numbers]
