@@ -4,13 +4,14 @@ Before the standstill every row has been compared. Rows that no event has touche
 and that nobody has written without an event, are as they were then. All others are compared here,
 key by key, while nothing moves on either side. Files and mappings are ready before it.
 
-On the way forward that is inside the hold, and the comparison before it is the proof. On the way
-back PostgreSQL is closed, and the one before it has left suspects (`cdc.proof.suspects`).
+On the way forward that is inside the hold, and the comparison before it is the proof; what changed
+since is settled right before each hold. On the way back PostgreSQL is closed, and the comparison
+before it has left suspects (`cdc.proof.suspects`).
 """
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime
@@ -44,6 +45,9 @@ KEEP_SECONDS: Final = 3600.0
 
 MOST_EVENTS: Final = 1_000_000
 
+AT_ONCE: Final = 200
+"""Rows that are looked up in one short read of a file."""
+
 MOST_NAMED: Final = 3
 """Rows that differ, in a message."""
 
@@ -65,7 +69,9 @@ class SourceAtRest:
         """Note where the source stands; the whole proof comes after this."""
         self._name = source.name
         self._direction = direction
-        self._suspects: dict[int, set[Key]] = {}
+        self._open: dict[int, set[Key]] = {}
+        """The keys that are to be compared at rest, by layout."""
+        self._touched: dict[int, set[Key]] = {}
         self._changed_at: dict[int, int] = {}
         self.changes: dict[str, Touched] = {}
         self._target = target
@@ -113,8 +119,29 @@ class SourceAtRest:
         found = suspects(
             self._file, tables, self._target, since=self._since, seconds=seconds, wait=wait
         )
-        self._suspects = found or {}
+        for layout, keys in (found or {}).items():
+            self._open.setdefault(layout, set()).update(keys)
         return found is not None
+
+    def settle(self, seconds: float) -> None:
+        """On the way forward: compare what has changed so far, and so leave less to the hold.
+
+        A row that is equal, with PostgreSQL where the log ended before both were looked at, differs
+        later only by an event behind that. `seconds` bounds one read of the file. Raises as
+        `differences`.
+        """
+        while not self._read_on(seconds):
+            continue
+        end = self._since
+        with self._target.lease() as conn:
+            for layout, keys in self._open.items():
+                listed = list(keys)
+                for at in range(0, len(listed), AT_ONCE):
+                    at_once = listed[at : at + AT_ONCE]
+                    position, different = self._compare(conn, layout, at_once)
+                    if position >= end:
+                        keys.difference_update(at_once)
+                        keys.update(different)
 
     def differences(self, seconds: float) -> list[str]:
         """Which of the rows that changed differ, while all stands still and is drained: names.
@@ -124,20 +151,20 @@ class SourceAtRest:
         """
         with self._target.lease() as conn:
             self._check_unchanged(conn)
-            touched = self._touched(seconds)
-            for layout, keys in self._suspects.items():
-                touched.setdefault(layout, set()).update(keys)
+            if not self._read_on(seconds):
+                raise HoldEnded(f"{self._name}: too much has changed since it was compared last.")
+            names = []
             for layout, pair in self._pairs.items():
                 held = kept.load_unproven(conn, self._name, pair.captured.name)
-                touched.setdefault(layout, set()).update(held)
+                keys = self._open.get(layout, set()).union(held)
+                if keys:
+                    _, different = self._compare(conn, layout, list(keys))
+                    names += [_named(pair.captured.name, key) for key in different]
+                touched = self._touched.get(layout, set()).union(keys)
                 self.changes[pair.captured.name] = Touched(
-                    frozenset(touched[layout]), self._changed_at.get(layout, 0)
+                    frozenset(touched), self._changed_at.get(layout, 0)
                 )
-            return [
-                name
-                for layout, keys in touched.items()
-                for name in self._compare(conn, layout, keys)
-            ]
+            return names
 
     def _check_unchanged(self, conn: Connection) -> None:
         if self._read_copies(conn) != self._copies:
@@ -159,42 +186,44 @@ class SourceAtRest:
         tables = state.captured_tables(conn, self._name)
         return {table.name: (table.state, table.updated_at) for table in tables}
 
-    def _touched(self, seconds: float) -> dict[int, set[Key]]:
+    def _read_on(self, seconds: float) -> bool:
+        """Note whose rows have changed since the log was read last; whether that was all of it."""
         with self._file.reading():
             found = Changelog(self._file).read(self._since, Bound(seconds, MOST_EVENTS))
-        if not found.complete:
-            raise HoldEnded(
-                f"{self._name}: too much has changed since the last proof to be compared at rest."
-            )
         if found.events and found.events[0][SEQ] != self._since + 1:
             raise Changed(f"{self._name}: events were pruned since the last proof.")
-        self._changed_at = {e[LAYOUT]: e[SEQ] for e in found.events if e[OP] != Op.INSERT}
-        touched: dict[int, set[Key]] = {}
+        self._changed_at |= {e[LAYOUT]: e[SEQ] for e in found.events if e[OP] != Op.INSERT}
         for event in found.events:
             pair = self._pairs.get(event[LAYOUT])
             if pair is not None:
                 key = tuple(event[VALUES + at] for at in pair.mapped.key)
-                touched.setdefault(event[LAYOUT], set()).add(key)
-        return touched
+                self._open.setdefault(event[LAYOUT], set()).add(key)
+                self._touched.setdefault(event[LAYOUT], set()).add(key)
+        if found.events:
+            self._since = found.events[-1][SEQ]
+        return found.complete
 
-    def _compare(self, conn: Connection, layout: int, keys: Iterable[Key]) -> list[str]:
-        pair, table, wanted = self._pairs[layout], self._tables[layout], list(keys)
-        if not wanted:
-            return []
+    def _compare(self, conn: Connection, layout: int, keys: Sequence[Key]) -> tuple[int, list[Key]]:
+        """Where PostgreSQL was, and which of these rows SQLite had otherwise, or one side alone."""
+        pair, table = self._pairs[layout], self._tables[layout]
         with snapshot(conn, table) as seen:
             if not seen.standing.guarded:
                 raise Changed(f"{self._name}: {pair.captured.name} is not as the gates saw it.")
             aside = seen.quarantined() if seen.standing.quarantine[0] else frozenset()
-            theirs = seen.rows_of(wanted)
+            theirs = seen.rows_of(keys)
         lookup = Lookup(self._file, pair.captured.source)
         with self._file.reading():
-            return [
-                f"{pair.captured.name} {', '.join(literal(value) or 'NULL' for value in key)}"
-                for key in wanted
+            return seen.position, [
+                key
+                for key in keys
                 if not table.same(
                     None if key in aside else lookup.row(key), theirs.get(table.key_forms(key))
                 )
             ]
+
+
+def _named(table: str, key: Key) -> str:
+    return f"{table} {', '.join(literal(value) or 'NULL' for value in key)}"
 
 
 class AtRest:
@@ -232,6 +261,11 @@ class AtRest:
         most = max(1, (self._config.postgres.max_connections - 1) // CONNECTIONS)
         with ThreadPoolExecutor(min(most, len(self._sources)), "cdc-suspects") as pool:
             return all(pool.map(lambda each: each.look_while_open(seconds, wait), self._sources))
+
+    def settle(self) -> None:
+        """As `SourceAtRest.settle`, for all sources."""
+        for each in self._sources:
+            each.settle(self._config.replication.lock_bound_ms / 1000 / 2)
 
     def check(self, seconds: float) -> dict[tuple[str, str], Touched]:
         """Raise Aborted unless both sides are equal; as `SourceAtRest.differences`. Returns what

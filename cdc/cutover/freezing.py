@@ -110,6 +110,7 @@ class Freezing:
         paths = [source.path for source in self._config.sources]
         seconds = self._config.cutover.hold_ms / 1000
         with Hold(paths, limit_seconds=seconds) as hold:
+            self._at_rest.settle()
             try:
                 hold.take()
                 self.first_held = self.first_held or time.monotonic()

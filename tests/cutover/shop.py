@@ -32,6 +32,8 @@ MORE = """
 [cutover]
 takeover_seconds = 0
 hold_ms = 2000
+max_lag_events = 100_000
+max_lag_seconds = 60.0
 env_file = ".env"
 env_switched = { DB_ENGINE = "postgresql", LOCK = "true" }
 env_open = { LOCK = "false" }
@@ -41,8 +43,8 @@ env_rolled_back = { DB_ENGINE = "sqlite" }
 on = "regression"
 command = ["sh", "-c", "test ! -e fail"]
 """
-"""The bound of a hold is a generous one: other tests share the machine. What a command leaves that
-dies the daemon leaves to the next command.
+"""The bounds are generous ones: other tests share the machine. What a command leaves that dies the
+daemon leaves to the next command.
 """
 
 OF_THE_OTHER_SIDE = 1_000_000

@@ -39,6 +39,8 @@ MORE = """
 [cutover]
 hold_ms = 2000
 attempts = 200
+max_lag_events = 100_000
+max_lag_seconds = 60.0
 """
 """Generous bounds: other tests share the machine."""
 
