@@ -38,6 +38,7 @@ def plant_in_postgres(site, price: float) -> None:
 PLANTS = (plant_in_sqlite, plant_in_postgres)
 
 
+@pytest.mark.soak
 def test_a_wrong_row_on_either_side_stops_the_cutover(site):
     """Before the last full proof, or after it in a row that has changed since."""
     shop = replicated(site)
@@ -88,6 +89,7 @@ def test_a_wrong_row_on_either_side_stops_the_rollback(site):
     shop.wait_until_equal()
 
 
+@pytest.mark.soak
 def test_queue_triggers_that_somebody_has_disabled_stop_the_rollback(site):
     """What was written without them has not come back, and they are looked at when all is shut."""
     shop = replicated(site)
@@ -127,6 +129,7 @@ def test_a_run_that_the_operator_stops_is_undone(site):
     assert masters(shop) == (False, True)
 
 
+@pytest.mark.soak
 def test_a_hook_that_fails(site):
     """A stop hook ends the run, and the services are started again; a start hook is only named."""
     shop = replicated(site, more=MORE + HOOKS)
@@ -174,7 +177,10 @@ def small_disk(place, kilobytes: int):
         subprocess.run(["umount", "-l", place], check=True)
 
 
-@pytest.mark.parametrize(("full", "state"), [("files", "held"), (".cdc", "proven")])
+@pytest.mark.parametrize(
+    ("full", "state"),
+    [("files", "held"), pytest.param(".cdc", "proven", marks=pytest.mark.soak)],
+)
 def test_a_full_disk_stops_the_cutover(full, state, site):
     """That of the files, or that of the local journal; nothing stays frozen on it."""
     (site.folder / "files").mkdir()

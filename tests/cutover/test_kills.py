@@ -100,7 +100,7 @@ def kill_at(site, states) -> None:
 
 def test_a_command_that_is_killed_is_undone_or_finished_by_the_next_one(shop):
     """Wherever it died, at no instant do both sides take writes, and none is lost or doubled."""
-    kill_at(shop, [("one sealed", "drained"), ("switched", "one given back")])
+    kill_at(shop, [("one sealed", "one given back")])
 
 
 @pytest.mark.soak
@@ -137,6 +137,7 @@ def kill_daemon_at(site, states) -> None:
     site.assert_equal()
 
 
+@pytest.mark.soak
 def test_the_daemon_may_die_in_the_middle_of_a_switch(shop):
     """Another one goes on, in whichever direction the files name; the command waits or gives up."""
     kill_daemon_at(shop, [("held", "closed")])

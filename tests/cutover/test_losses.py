@@ -57,6 +57,7 @@ def test_lost_on_the_way_there(shop):
     assert masters(shop) == (False, True)
 
 
+@pytest.mark.soak
 def test_lost_behind_the_switch(shop):
     """What follows is done all the same, what could not be is named, and the next run ends it."""
     report = run_through(shop, Cutover, "switched", Proxy.close)
@@ -68,6 +69,7 @@ def test_lost_behind_the_switch(shop):
     assert (report.outcome, report.trouble) == ("switched", []), report
 
 
+@pytest.mark.soak
 def test_a_server_that_hangs_in_the_switch_is_not_waited_for(shop, monkeypatch):
     """Its connections stay open, and no timeout of TCP would notice: the budget of the phase does.
     Once it answers again, the next run tells what became of the switch.
@@ -98,6 +100,7 @@ def test_lost_on_the_way_back(shop):
     assert shop.sqlite("SELECT count(*) FROM orders WHERE item = 'there'") == [(1,)]
 
 
+@pytest.mark.soak
 def test_lost_behind_the_switch_back(shop):
     """The files stay shut until PostgreSQL can say what numbers it has given to rows."""
     assert run(shop, Cutover).outcome == "switched"

@@ -103,7 +103,7 @@ CREATE = ";".join(f"CREATE TABLE {t} (id INTEGER PRIMARY KEY, line TEXT)" for t 
 FILL = ";".join(f"INSERT INTO {t} (line) VALUES ('old')" for t in TABLES)
 
 
-@pytest.mark.parametrize("write", ["insert", "truncate"])
+@pytest.mark.parametrize("write", ["insert", pytest.param("truncate", marks=pytest.mark.soak)])
 def test_a_transaction_of_postgresql_open_across_the_rollback(write, site):
     """One that has written is waited for, and brought back; of any other, whatever its snapshot
     and however it writes, nothing is committed.
@@ -157,6 +157,7 @@ CLOSING = (
 LONG = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass"
 
 
+@pytest.mark.soak
 def test_a_vacuum_of_a_target_table_delays_nothing(shop):
     """Neither the switch nor the way back waits for one, nor does the daemon that turns."""
     shop.sqlite(
