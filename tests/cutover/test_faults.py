@@ -10,6 +10,7 @@ import pytest
 
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
+from cdc.proof import suspects
 from tests.support.waiting import wait_until
 
 from .conftest import run
@@ -87,6 +88,22 @@ def test_a_wrong_row_on_either_side_stops_the_rollback(site):
     assert run(shop, Rollback).outcome == "rolled_back"
     assert shop.sqlite("SELECT price FROM orders WHERE id = 1") == [(99.0,)]
     shop.wait_until_equal()
+
+
+@pytest.mark.soak
+def test_with_too_much_to_look_at_again_every_row_is_compared_once_more(site, monkeypatch):
+    """When PostgreSQL is closed: it takes longer then, and finds the same."""
+    shop = replicated(site)
+    monkeypatch.setattr(suspects, "MOST_SUSPECTS", -1)
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+    plant_in_sqlite(shop, 99.0)
+    report = run(shop, Rollback)
+    assert (report.outcome, "both sides differ: shop" in report.reason) == ("aborted", True), report
+    shop.postgres("UPDATE orders SET id = id WHERE id = 1")
+    wait_until(lambda: returning(shop))
+    assert run(shop, Rollback).outcome == "rolled_back"
+    assert masters(shop) == (True, False)
 
 
 @pytest.mark.soak
