@@ -1,11 +1,14 @@
 """The guard: until the gate opens, the target tables take writes from cdc alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
 from cdc.mapping.types import BIGINT, TEXT
 from cdc.postgres.apply import Applier, Chunk, TableChanges
 from cdc.postgres.gate import Gate, read_gate
+from tests.support.waiting import wait_until
 
 FOREIGN = [
     "INSERT INTO target.t VALUES (2, 'x')",
@@ -72,6 +75,38 @@ def test_a_snapshot_from_before_the_switch_writes_nothing(level, dsn, table, out
         with pytest.raises(psycopg.errors.SerializationFailure):
             old.execute("DELETE FROM target.t")
         old.rollback()
+
+
+def test_a_statement_from_before_the_switch_writes_nothing(dsn, table, conn, outsider, advance):
+    """At READ COMMITTED a statement keeps the snapshot with which it began: what has been applied
+    since, it would pass over without a word, though it is let in only when the gate is open.
+    """
+    outsider.execute(DELAY)
+    outsider.execute("SELECT pg_advisory_lock(4242)")
+    with psycopg.connect(dsn, autocommit=True) as early, ThreadPoolExecutor(1) as thread:
+        begun = thread.submit(early.execute, "UPDATE target.t SET v = 'late' WHERE id = 2")
+        try:
+            wait_until(lambda: outsider.execute(DELAYED).fetchone() == (1,))
+            Applier().apply(conn, advance(), [(table, TableChanges([(2, "two")], []))])
+            outsider.execute("UPDATE cdc.gate SET open = true, epoch = epoch + 1")
+        finally:
+            outsider.execute("SELECT pg_advisory_unlock(4242)")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            begun.result()
+        assert early.execute("UPDATE target.t SET v = 'late' WHERE id = 2").rowcount == 1
+
+
+DELAY = """
+CREATE FUNCTION target.wait() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock_shared(4242); RETURN NULL; END';
+CREATE TRIGGER "A first" BEFORE UPDATE ON target.t FOR EACH STATEMENT
+    EXECUTE FUNCTION target.wait()
+"""
+"""Before the guard, whose name comes later."""
+
+DELAYED = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242 AND NOT granted"
+)
 
 
 def test_a_role_without_rights_in_cdc(table, outsider):

@@ -18,23 +18,43 @@ CREATE OR REPLACE FUNCTION cdc.gate_lock() RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 7161958298250474597;
 
--- Fires once per statement of a foreign session. SECURITY DEFINER: applications have no rights in
--- the schema cdc. A snapshot older than the lock could show the gate as it was, so above READ
--- COMMITTED the row is locked instead, which fails where it has changed since.
-CREATE OR REPLACE FUNCTION cdc.guard() RETURNS trigger
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+-- The gate's epoch as it is by now, null while it is closed; for whoever holds the gate's lock. A
+-- snapshot older than the lock could show the gate as it was, so above READ COMMITTED the row is locked
+-- instead, which fails where it has changed since. VOLATILE: at READ COMMITTED it looks anew, whoever
+-- calls it.
+CREATE OR REPLACE FUNCTION cdc.open_epoch() RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    is_open boolean;
+    found bigint;
+BEGIN
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        SELECT g.epoch INTO found FROM cdc.gate g WHERE g.open;
+    ELSE
+        SELECT g.epoch INTO found FROM cdc.gate g WHERE g.open FOR SHARE;
+    END IF;
+    RETURN found;
+END
+$$;
+
+-- Fires once per statement of a foreign session. SECURITY DEFINER: applications have no rights in
+-- the schema cdc. STABLE: its own query sees what the statement sees that it guards. At READ COMMITTED a
+-- statement that began before the switch, and had to wait, is let in behind it with its old snapshot, and
+-- would pass over the rows that were applied in between without a word; so it has to see the gate
+-- open, too.
+CREATE OR REPLACE FUNCTION cdc.guard() RETURNS trigger
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    now_open bigint;
+    seen_open bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(cdc.gate_lock());
-    IF current_setting('transaction_isolation') = 'read committed' THEN
-        SELECT g.open INTO is_open FROM cdc.gate g;
-    ELSE
-        SELECT g.open INTO is_open FROM cdc.gate g FOR SHARE;
-    END IF;
-    IF is_open IS NOT TRUE THEN
+    now_open := cdc.open_epoch();
+    SELECT g.epoch INTO seen_open FROM cdc.gate g WHERE g.open;
+    IF now_open IS NULL OR seen_open IS DISTINCT FROM now_open THEN
         RAISE read_only_sql_transaction USING
             MESSAGE = format('%I.%I is a copy that cdc keeps and takes no other writes',
                              TG_TABLE_SCHEMA, TG_TABLE_NAME),
