@@ -16,7 +16,7 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
 from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report
-from cdc.cutover.records import records_of, verdict_words
+from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, TargetError, TargetUnavailable
@@ -223,10 +223,8 @@ class Rollback:
                     f"every row was compared while PostgreSQL went on, and {keys:,} once more after"
                 )
             elif not (verdict := prove(self._config, self._target, Request())).converged:
-                names = [outcome.name for outcome in verdict.sources if not outcome.converged]
                 raise Aborted(
-                    f"both sides differ: {', '.join(names)}",
-                    hint="PostgreSQL goes on. See cdc.reverse_quarantine.",
+                    unproven_words(verdict), hint="PostgreSQL goes on. See cdc.reverse_quarantine."
                 )
             else:
                 self.report.proofs += verdict_words(verdict)

@@ -11,7 +11,7 @@ from cdc.cutover.freezing import Freezing
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import FAST, STANDARD, STOPPED, Aborted, Clock, Report
-from cdc.cutover.records import records_of, verdict_words
+from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, SourceError, TargetError, TargetUnavailable
@@ -131,7 +131,7 @@ class Cutover:
             parentage.settle()
             verdict = prove(self._config, self._target, Request())
             if not verdict.converged:
-                raise Aborted("both sides differ", hint="Run cdc verify: it names the rows.")
+                raise Aborted(unproven_words(verdict), hint="Run cdc verify: it names the rows.")
             self.report.proofs += verdict_words(verdict)
         self._clock.check("proof")
         return parentage

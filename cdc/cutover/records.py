@@ -79,6 +79,29 @@ def verdict_words(verdict: Verdict) -> list[str]:
     ]
 
 
+def unproven_words(verdict: Verdict) -> str:
+    """Why a proof did not find both sides equal."""
+    different = [
+        f"{source.name}.{table.name} in {table.differences:,} rows"
+        for source in verdict.sources
+        for table in source.tables
+        if table.differences
+    ]
+    if different:
+        return f"both sides differ: {', '.join(different)}"
+    others = [f"{source.name}: {source.problem}" for source in verdict.sources if source.problem]
+    for source in verdict.sources:
+        for table in source.tables:
+            name = f"{source.name}.{table.name}"
+            if table.problem:
+                others.append(f"{name}: {table.problem}")
+            elif table.owed:
+                others.append(f"{name}: {table.owed:,} rows never came to rest")
+            elif not (table.equal and table.sound):
+                others.append(name)
+    return f"both sides could not be proven equal: {'; '.join(others)}"
+
+
 def _name(report: Report) -> str:
     when = report.started_at.strftime("%Y%m%dT%H%M%S")
     return f"{when}-{report.direction}-{report.run[:8]}.json"

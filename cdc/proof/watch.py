@@ -7,22 +7,28 @@ difference that a later pass finds again, while the row is still, is drift: an a
 import logging
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError
 from cdc.logs import fields
 from cdc.pipeline.stop import Stop
-from cdc.postgres.connection import Target
+from cdc.postgres.connection import Connection, Target
 from cdc.proof import drift, runs
 from cdc.proof.outcome import SourceOutcome
 from cdc.proof.request import Request
+from cdc.proof.source import ProofStopped
 from cdc.proof.sources import SourceProof
 
 log = logging.getLogger(__name__)
 
 SHARE: Final = 0.05
 """How much of the time a pass may hold SQLite's lock, or keep a core busy; it rests in between."""
+
+
+REST_SECONDS: Final = 0.5
+"""Of a long rest, between two looks whether another proof waits."""
 
 
 class DriftWatch:
@@ -55,15 +61,28 @@ class DriftWatch:
             # of way.
             log.debug("%s", error, extra=fields("watch_postponed", source=source.name))
 
+    def _rest(self, conn: Connection, seconds: float) -> bool:
+        """Rest for so long; true where a stop cuts that short. Raises ProofStopped where another
+        proof waits: a rest may be a long one.
+        """
+        end = time.monotonic() + seconds
+        while not runs.another_waits(conn):
+            left = end - time.monotonic()
+            if left <= 0:
+                return self._stop.asked
+            if self._stop.wait(min(left, REST_SECONDS)):
+                return True
+        raise ProofStopped("Another proof waits.")
+
     def look(self, source: SourceConfig) -> SourceOutcome:
         """One pass over one source. Raises CdcError where it cannot be done now."""
         request = Request(
             renew=self._renew, share=SHARE, max_age=timedelta(days=36_500), yields=True
         )
-        proof = SourceProof(self._config, source, self._target, request, self._stop.wait)
         started = time.monotonic()
         with self._target.lease() as conn, runs.alone(conn, patience=0):
-            outcome = proof.run()
+            rest = partial(self._rest, conn)
+            outcome = SourceProof(self._config, source, self._target, request, rest).run()
         with self._target.lease() as conn:
             confirmed = drift.record(conn, outcome)
         for each in confirmed:

@@ -133,6 +133,7 @@ class Sides:
 
     def __init__(self, service: str, folder: Path, dsn: str, level: str) -> None:
         timeout = TIMEOUTS.get(service, DEFAULT_TIMEOUT_SECONDS)
+        self._changed = False
         self._desk = SqliteDesk(Tally(service), folder, timeout_seconds=timeout)
         self._conn = psycopg.connect(dsn, autocommit=True)
         self._conn.execute(f"SET default_transaction_isolation = '{level}'".encode())
@@ -140,7 +141,8 @@ class Sides:
     def write(self, side: str, file: str, statements: list[Statement]) -> bool:
         """Whether this side has acknowledged the write."""
         if side == "sqlite":
-            return self._desk.attempt(lambda: self._to_sqlite(file, statements))
+            self._changed = False
+            return self._desk.attempt(lambda: self._to_sqlite(file, statements)) and self._changed
         try:
             with self._conn.transaction(), self._conn.cursor() as cursor:
                 for _, text, parameters in statements:
@@ -154,6 +156,8 @@ class Sides:
             for text, _, parameters in statements:
                 for row in parameters:
                     session.execute(text, row)
+            # A frozen file lets an UPDATE pass that matches no row: nothing was written then.
+            self._changed = session.changed
 
 
 def _until_told(rng: random.Random, pause: float) -> Iterator[None]:

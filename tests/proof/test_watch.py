@@ -101,6 +101,33 @@ def test_the_watch_makes_way_for_a_proof_that_waits(site, monkeypatch):
     assert kept > 0
 
 
+def test_a_long_rest_of_the_watch_is_cut_short_for_a_proof_that_waits(site, monkeypatch):
+    """It rests in proportion to its work, for a minute and more on a busy machine."""
+    monkeypatch.setattr("cdc.proof.watch.SHARE", 1e-6)
+    site.sqlite(TABLES)
+    site.configure()
+    site.catch_up()
+    ends, rests = [], []
+    with site.target() as target, target.lease() as conn:
+        stop = Stop()
+        [source] = site.config.sources
+        other = threading.Thread(target=lambda: ends.append(site.prove(full=True)))
+
+        def rest(seconds):
+            rests.append(seconds)
+            if not other.ident:
+                other.start()
+                wait_until(lambda: another_waits(conn))
+            return False
+
+        monkeypatch.setattr(stop, "wait", rest)
+        outcome = DriftWatch(site.config, target, stop).look(source)
+        other.join()
+    assert "waits" in outcome.problem
+    assert ends[0].converged
+    assert max(rests) < 2.0
+
+
 def test_one_proof_at_a_time(site):
     """Whoever has no patience is told so."""
     with site.target() as target, target.lease() as one, target.lease() as other:
