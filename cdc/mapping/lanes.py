@@ -9,6 +9,7 @@ lane. Numbers of lanes are never negative.
 import sys
 from array import array
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 NARROW: Final = 8
@@ -52,15 +53,33 @@ class Lanes:
             wide[at :: self.width] = narrow[at::NARROW]
         return int.from_bytes(wide, "little")
 
+    def spread(self, small: bytes) -> int:
+        """Lanes of one byte each."""
+        wide = bytearray(self.width * self.count)
+        wide[:: self.width] = small
+        return int.from_bytes(wide, "little")
+
     def bytes(self, lanes: int) -> bytes:
         """All lanes, one after another, each with its lowest byte first."""
         return lanes.to_bytes(self.width * self.count, "little")
+
+    def big_endian(self, lanes: int) -> memoryview:
+        """The same, each with its highest byte first; for lanes of eight bytes."""
+        words = array("Q", self.bytes(lanes))
+        words.byteswap()
+        return memoryview(words)
 
 
 @lru_cache(maxsize=32)
 def lanes(count: int, width: int) -> Lanes:
     """The constants of so many lanes."""
     return Lanes(count, width)
+
+
+@lru_cache(maxsize=64)
+def pieces(size: int, count: int) -> Struct:
+    """Takes so many times `size` bytes apart."""
+    return Struct(f"{size}s" * count)
 
 
 class Division:

@@ -1,15 +1,15 @@
 """Dates, times and instants, from texts in ISO form or from numbers that count since 1970."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache, partial
-from operator import add
 from struct import Struct
 from typing import Any, Final
 
 from cdc.mapping.codec import Codec, Options, Unfitting, require_same
+from cdc.mapping.hours import MOST_KEPT, Hours
 from cdc.mapping.numbers import ROUND, read_number, write_number
 from cdc.mapping.zones import LocalTime
 from cdc.schema import Affinity, Value
@@ -19,7 +19,6 @@ _TIME: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,6})?", re.ASCII)
 _MOMENT: Final = re.compile(
     rf"{_DATE.pattern}[T ]{_TIME.pattern}(?P<zone>Z|[+-]\d\d:\d\d)?", re.ASCII
 )
-_FRACTION: Final = re.compile(r"\.(\d{1,6})", re.ASCII)
 
 _EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001  # PostgreSQL's, without a zone
 _EPOCH_UTC: Final = _EPOCH.replace(tzinfo=UTC)
@@ -30,8 +29,6 @@ _MICROSECONDS: Final = Struct(">q")
 
 _UNITS: Final = {"s": 6, "ms": 3, "us": 0}
 """The decimal places between a unit and a microsecond."""
-
-MOST_KEPT: Final = 20_000
 
 CLOCK_OPTIONS: Final = frozenset(("timezone", "ambiguous", "missing", "separator", "epoch"))
 
@@ -89,7 +86,7 @@ def _timestamp(options: Options) -> Codec:
         return str(value.isoformat(options.separator))
 
     pack = partial(_pack, _EPOCH)
-    quick = _Quick(lambda hour: _microseconds(_EPOCH, hour))
+    quick = Hours(lambda first, _: _microseconds(_EPOCH, first))
     return Codec(
         "timestamp",
         "timestamp",
@@ -126,7 +123,7 @@ def _timestamptz(options: Options) -> Codec:
                 return text
         return str(_in_utc(value).replace(tzinfo=None).isoformat(options.separator)) + "Z"
 
-    quick = None if clock is None else _Quick(partial(_whole_hour, clock))
+    quick = None if clock is None else Hours(partial(_steady, clock))
     return Codec(
         "timestamptz",
         "timestamptz",
@@ -242,99 +239,10 @@ def _pack(epoch: datetime, value: datetime) -> bytes:
     return _MICROSECONDS.pack(_microseconds(epoch, value))
 
 
-def _whole_hour(clock: LocalTime, hour: datetime) -> int:
-    """The instant of a full hour on the clock, where the whole hour has one offset."""
-    last = timedelta(hours=1) - _MICROSECOND
-    start = clock.instant(hour)
-    if clock.instant(hour + last) - start != last:
-        raise Unfitting("the clock is set in this hour")
+def _steady(clock: LocalTime, first: datetime, length: timedelta) -> int:
+    """The instant of a time on the clock, where that has one offset for so long."""
+    last = length - _MICROSECOND
+    start = clock.instant(first)
+    if clock.instant(first + last) - start != last:
+        raise Unfitting("the clock is set meanwhile")
     return _microseconds(_EPOCH_UTC, start)
-
-
-def _fractions(values: Sequence[str]) -> list[int]:
-    """The microseconds of moments of 26 characters; raises Unfitting where there are others."""
-    digits = [value[20:] for value in values]
-    joined = "".join(digits)
-    if (
-        {value[19:20] for value in values} != {"."}
-        or set(map(len, digits)) != {6}
-        or not (joined.isascii() and joined.isdigit())
-    ):
-        raise Unfitting("it has no six digits behind the second")
-    return list(map(int, digits))
-
-
-class _Quick:
-    """Encodes texts without a zone, of which thousands share an hour, and many the rest.
-
-    `start` gives the microseconds of a full hour, or raises Unfitting.
-    """
-
-    def __init__(self, start: Callable[[datetime], int]) -> None:
-        self._start = start
-        self._hours: dict[str, int | None] = {}
-        self._rests: dict[str, int] = {}
-
-    def encode(self, value: Value) -> bytes | None:
-        """The binary form; None where the long way has to find out."""
-        if type(value) is not str or len(value) < 19:
-            return None
-        hour = self._hours.get(value[:13], -1)
-        if hour == -1:
-            hour = self._hour(value[:13])
-        rest = self._rests.get(value[13:19])
-        if rest is None:
-            rest = self._rest(value[13:19])
-        if hour is None or rest is None:
-            return None
-        if len(value) == 19:
-            return _MICROSECONDS.pack(hour + rest)
-        fraction = _FRACTION.fullmatch(value, 19)
-        if fraction is None:
-            return None
-        return _MICROSECONDS.pack(hour + rest + int(fraction[1].ljust(6, "0")))
-
-    def encode_many(self, values: Sequence[Any]) -> tuple[list[bytes], Sequence[int]] | None:
-        """The binary forms; None where the long way has to make them."""
-        try:
-            for _ in range(2):
-                try:
-                    return self._add(values), ()
-                except KeyError:
-                    self._learn(values)
-        except (TypeError, Unfitting):  # an hour in which the clock is set, or no moment
-            return None
-        return None
-
-    def _add(self, values: Sequence[Any]) -> list[bytes]:
-        hours: Any = self._hours  # None is no number, and raises TypeError
-        rests, pack = self._rests, _MICROSECONDS.pack
-        if len(values[0]) != 26:
-            return [pack(hours[value[:13]] + rests[value[13:]]) for value in values]
-        found = [hours[value[:13]] + rests[value[13:19]] for value in values]
-        return list(map(pack, map(add, found, _fractions(values))))
-
-    def _learn(self, values: Sequence[str]) -> None:
-        for hour in {value[:13] for value in values}.difference(self._hours):
-            self._hour(hour)
-        for rest in {value[13:19] for value in values}.difference(self._rests):
-            self._rest(rest)
-
-    def _hour(self, text: str) -> int | None:
-        try:
-            found = self._start(_read(f"{text}:00:00")[0])
-        except Unfitting:
-            found = None
-        if len(self._hours) >= MOST_KEPT:
-            self._hours.clear()
-        self._hours[text] = found
-        return found
-
-    def _rest(self, text: str) -> int | None:
-        if not _TIME.fullmatch(f"00{text}") or text > ":59:59":
-            return None
-        if text[1:3] > "59" or text[4:] > "59":
-            return None
-        found = (int(text[1:3]) * 60 + int(text[4:])) * 1_000_000
-        self._rests[text] = found  # there are 3,600 of them
-        return found

@@ -6,14 +6,13 @@ server strips.
 
 from array import array
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import repeat
 from operator import add
 from struct import Struct
 from typing import Any, Final
 
 from cdc.mapping.codec import Many
-from cdc.mapping.lanes import NARROW, WIDE, Division, Lanes, lanes
+from cdc.mapping.lanes import NARROW, WIDE, Division, Lanes, lanes, pieces
 
 MOST_DIGITS: Final = 11
 """Digits of the numbers that reals are rounded to here: the shortest decimal of a real is nearer to
@@ -73,7 +72,7 @@ class Numerics:
             packed[size - 1 - at :: size] = found[at :: of.width]
         if negative:
             packed[4::size] = of.bytes(negative * _NEGATIVE)[:: of.width]
-        return list(_pieces(size, of.count).unpack(packed))
+        return list(pieces(size, of.count).unpack(packed))
 
     def of_numbers(self, numbers: Sequence[int]) -> list[bytes]:
         """The binary forms of at least one number."""
@@ -157,8 +156,3 @@ def rounding(precision: int, scale: int) -> Many | None:
         return None
     found = Rounding(precision, scale)
     return found if found.unclear <= MOST_UNCLEAR / 2 else None
-
-
-@lru_cache(maxsize=32)
-def _pieces(size: int, count: int) -> Struct:
-    return Struct(f"{size}s" * count)

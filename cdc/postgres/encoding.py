@@ -21,6 +21,9 @@ MANY_NEW: Final = 1 << 10
 was in vain for too many: the forms of so many stay in the processor's cache, those of more do not,
 and then looking one up takes as long as making it."""
 
+SOME: Final = 1 << 8
+"""Values that tell at once whether they are there again."""
+
 LONGEST_KEPT: Final = 64
 """Characters of a text that is remembered."""
 
@@ -156,19 +159,27 @@ class _Remembered:
         memory = (_RealMemory if type_.affinity == "REAL" else _Memory)(encode)
         self._memory: _Memory | None = memory
         self._seen = 0
+        self._made_at_once = type_.many is not None
         self._patience = MANY_NEW if type_.many else MOST_KEPT
         self._too_new = TOO_NEW if type_.many else TOO_NEW_ONE_BY_ONE
 
     def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
         memory = self._memory
-        if memory is None:
+        if memory is None or self._is_in_vain(memory, values):
+            self._memory = None
             return self._computed(values)
-        if memory.missed > self._patience:
-            if memory.missed > self._seen * self._too_new:
-                self._memory = None
-            self._seen = memory.missed = 0
         self._seen += len(values)
         return map(memory.__getitem__, values)
+
+    def _is_in_vain(self, memory: "_Memory", values: Sequence[Any]) -> bool:
+        """Whether too many values were new, or are so among the first ones."""
+        if not self._seen and self._made_at_once and len(values) >= SOME:
+            return len(set(values)) > len(values) * self._too_new
+        if memory.missed <= self._patience:
+            return False
+        in_vain = memory.missed > self._seen * self._too_new
+        self._seen = memory.missed = 0
+        return in_vain
 
 
 class _Memory(dict[Any, Any]):

@@ -2,7 +2,9 @@
 
 import struct
 from array import array
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -117,16 +119,17 @@ def server_refuses(type_, values):
 def test_an_encoding_is_that_of_each_value(type_, values, data):
     """Whether values are looked up, computed one by one, many at once, or go as they are."""
     batches = data.draw(st.lists(st.lists(values | st.none(), min_size=1), max_size=4))
-    kept, patience = encoding.MOST_KEPT, encoding.MANY_NEW
+    kept, patience, some = encoding.MOST_KEPT, encoding.MANY_NEW, encoding.SOME
     encoding.MOST_KEPT = data.draw(st.sampled_from([0, 3, kept]))
     encoding.MANY_NEW = data.draw(st.sampled_from([0, 3, patience]))
+    encoding.SOME = data.draw(st.sampled_from([1, 3, some]))
     try:
         encode = Encoding(table(type_))
         for batch in batches:
             if not server_refuses(type_, batch):
                 assert together(type_, encode, batch) == one_by_one(type_, batch)
     finally:
-        encoding.MOST_KEPT, encoding.MANY_NEW = kept, patience
+        encoding.MOST_KEPT, encoding.MANY_NEW, encoding.SOME = kept, patience, some
 
 
 @pytest.mark.parametrize(("type_", "values"), CASES, ids=name)
@@ -222,6 +225,42 @@ def test_reals_are_rounded_to_the_very_numeric(shape, data):
             assert abs(abs(Decimal(repr(real))) * 10**scale % 1 - Decimal("0.5")) < Decimal("0.06")
         else:
             assert digits(packed[at]) == digits(encode(real))
+
+
+CHANGES = {
+    "America/New_York": ("2025-03-09T07:00", "2025-11-02T06:00", "1883-11-18T17:00"),
+    "Australia/Lord_Howe": ("2025-04-05T15:00", "2025-10-04T15:30"),  # by half an hour
+    "Pacific/Apia": ("2011-12-30T10:00",),  # a day is left out
+    "Africa/Freetown": ("1939-09-01T01:00", "1939-09-05T00:40"),  # four days apart
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_local_times_are_those_of_their_zone(name, data):
+    """Around the moments at which clocks are set, as everywhere: the plain way is the yardstick."""
+    zone = ZoneInfo(name)
+    reading = st.sampled_from(["earlier", "later", "refuse"])
+    options = Options(timezone=name, ambiguous=data.draw(reading), missing="forward")
+    type_ = target_type("timestamptz", "TEXT", options)
+    around = st.builds(
+        lambda at, off: datetime.fromisoformat(at).replace(tzinfo=UTC) + off,
+        st.sampled_from(CHANGES[name]),
+        st.timedeltas(timedelta(days=-2), timedelta(days=2)),
+    )
+    shown = around.map(lambda at: at.astimezone(zone).replace(tzinfo=None, microsecond=0))
+    texts = data.draw(st.lists(shown.map(datetime.isoformat), min_size=1))
+    for text in texts:
+        try:
+            wanted = type_.forward(text)
+        except Unfitting:
+            assert type_.refusal(text)
+            assert type_.many([text]) is None
+            continue
+        assert load("timestamptz", type_.encode(text)) == wanted
+        made = type_.many([text])
+        assert made is None or load("timestamptz", made[0][0]) == wanted
 
 
 @given(st.integers(1, 10**4), st.integers(1, 10**15), st.data())
