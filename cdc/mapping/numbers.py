@@ -195,9 +195,9 @@ def _many_scaled(precision: int, scale: int) -> Many | None:
             return None
         if not (-limit < min(numbers) and max(numbers) < limit):
             return None
-        back = list(map(truediv, numbers, repeat(factor)))
+        back = tuple(map(truediv, numbers, repeat(factor)))
         unclear: Sequence[int] = ()
-        if back != values or 0.0 in back:
+        if back != tuple(values) or 0.0 in back:
             unclear = [at for at, value in enumerate(values) if not _is_same(value, back[at])]
         return numerics.of_numbers(numbers), unclear
 

@@ -129,22 +129,29 @@ class _Computed:
         self._encode = encode
 
     def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
+        found = self._at_once(values)
+        if found is not None:
+            return found
         present = [value for value in values if value is not None]
         if len(present) == len(values):
-            return self._all(values)
-        if 2 * len(present) > len(values) and self._many is not None:
+            return list(map(self._encode, values))
+        if self._many is not None and 2 * len(present) > len(values):
             # What is made of many at once is quickest for one and the same number of them.
             some = present[0]
-            encoded = self._all([some if value is None else value for value in values])
-            pairs = zip(values, encoded, strict=True)
-            return [None if value is None else packed for value, packed in pairs]
-        following = iter(self._all(present) if present else ()).__next__
+            found = self._at_once([some if value is None else value for value in values])
+            if found is not None:
+                pairs = zip(values, found, strict=True)
+                return [None if value is None else encoded for value, encoded in pairs]
+        else:
+            found = self._at_once(present) if present else None
+        following = iter(map(self._encode, present) if found is None else found).__next__
         return [None if value is None else following() for value in values]
 
-    def _all(self, values: Sequence[Any]) -> list[bytes | None]:
+    def _at_once(self, values: Sequence[Any]) -> list[bytes | None] | None:
+        """All made at once; None where that is not possible, as with NULL among them."""
         made = None if self._many is None else self._many(values)
         if made is None:
-            return list(map(self._encode, values))
+            return None
         encoded: list[bytes | None] = made[0]  # type: ignore[assignment]
         for at in made[1]:
             encoded[at] = self._encode(values[at])

@@ -107,19 +107,20 @@ class RowComparison:
             self._judge_row(key, row, found)
 
     def _judge_row(self, key: Key, row: Row, found: TargetRow | None) -> None:
-        name = tuple(map(_literal, key))
         if found is None:
-            self._outcome.note(Difference("missing", name), key)
+            self._outcome.note(Difference("missing", tuple(map(_literal, key))), key)
             return
-        different = []
-        for column, theirs in zip(self._table.columns, found, strict=True):
-            value = row[column.source]
-            if column.forms.altered(value):
+        for column in self._lossy:
+            if column.forms.altered(row[column.source]):
                 self._outcome.count_altered(column.name, 1)
-            if column.forms.of_source(value) != theirs:
-                different.append(ColumnDifference(column.name, literal(value), shown(theirs)))
-        if different:
-            self._outcome.note(Difference("different", name, tuple(different)), key)
+        if self._table.same(row, found):
+            return
+        different = tuple(
+            ColumnDifference(column.name, literal(row[column.source]), shown(theirs))
+            for column, theirs in zip(self._table.columns, found, strict=True)
+            if column.forms.of_source(row[column.source]) != theirs
+        )
+        self._outcome.note(Difference("different", tuple(map(_literal, key)), different), key)
 
     def _extra(self, key: Key, found: TargetRow) -> None:
         columns = tuple(

@@ -61,6 +61,7 @@ class ProvenTable:
         self.key_at = mapped.key_at
         self._key_columns = mapped.key_columns
         self._key_forms = [self.columns[at].forms.of_source for at in mapped.key_at]
+        self._source_forms = [(column.source, column.forms.of_source) for column in self.columns]
         self._target_forms = [column.forms.of_target for column in self.columns]
         self.table = sql.Identifier(mapped.schema, mapped.name)
         self.ordered = all(column.type.ordered for column in mapped.key_columns)
@@ -80,10 +81,7 @@ class ProvenTable:
         """Whether both sides have the same of one key; None is no row."""
         if row is None or found is None:
             return row is None and found is None
-        return all(
-            column.forms.of_source(row[column.source]) == value
-            for column, value in zip(self.columns, found, strict=True)
-        )
+        return found == tuple([form(row[at]) for at, form in self._source_forms])
 
     def key_of(self, row: TargetRow) -> TargetRow:
         return tuple(row[at] for at in self.key_at)
