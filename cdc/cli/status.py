@@ -11,13 +11,24 @@ from cdc.cli.lag import as_json as lag_as_json
 from cdc.cli.lag import state_words
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
-from cdc.pipeline.disk import Outlook, outlooks
+from cdc.config import Config
+from cdc.errors import TargetUnavailable
+from cdc.pipeline.disk import Outlook, all_there_is, outlooks
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.postgres import health as health_kept
 from cdc.postgres import state, switches
 from cdc.postgres.switches import Switch
+from cdc.sqlite.lock import holder
 
 MB: Final = 1_000_000
+
+CHOICES: Final = (
+    "bring PostgreSQL back: what waits is applied, and its room used again",
+    "make room on the disk",
+    "or let go of a table for now: cdc uninstall --source {source} --table T",
+    "  (once there is room again, cdc install --source {source} --table T has it copied anew)",
+)
+"""What the operator may do about a disk that fills, the cheapest first."""
 
 MODES: Final = {
     "normal": "SQLite takes the writes",
@@ -29,6 +40,14 @@ MODES: Final = {
 def status(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Show what each source is doing, table by table; works with the daemon up or down."""
     loaded = load_config(config)
+    try:
+        _show(loaded, json=json)
+    except TargetUnavailable as error:
+        _show_files(loaded, str(error), json=json)
+        raise
+
+
+def _show(loaded: Config, *, json: bool) -> None:
     with open_target(loaded) as target:
         lags = measure(loaded, target)
         description = target.description
@@ -53,6 +72,27 @@ def status(config: ConfigOption = None, json: JsonOption = False) -> None:
         print_kept(health)
     for each in lags:
         _print_source(each, disks[each.name])
+
+
+def _show_files(config: Config, problem: str, *, json: bool) -> None:
+    """What can be told without PostgreSQL: how long the disks last."""
+    disks = outlooks(config, all_there_is(config))
+    if json:
+        sources = [
+            {"name": s.name, "path": str(s.path), "disk": _disk_as_json(disks[s.name])}
+            for s in config.sources
+            if s.name in disks
+        ]
+        put_json({"target": None, "problem": problem, "sources": sources})
+        return
+    DATA.print("target  PostgreSQL does not answer; the files alone tell this much:")
+    for source in config.sources:
+        if source.name in disks:
+            DATA.print()
+            DATA.print(source.name, markup=False, style="bold")
+            DATA.print(f"  file    {source.path}", markup=False)
+            DATA.print(f"  daemon  {holder(source.path) or 'not running'}", markup=False)
+            _print_disk(source.name, disks[source.name])
 
 
 def _for_good(end: Switch | None) -> str:
@@ -94,6 +134,7 @@ def _disk_as_json(disk: Outlook) -> dict[str, Any]:
         "waiting_mb": round(disk.waiting_bytes / MB, 3),
         "growth_mb_per_hour": round(disk.bytes_per_hour / MB, 3),
         "seconds_left": None if disk.seconds_left is None else round(disk.seconds_left),
+        "shares": [{"table": name, "share": round(part, 3)} for name, part in disk.shares],
     }
 
 
@@ -105,6 +146,14 @@ def _disk(disk: Outlook) -> str:
         grows = f"{disk.bytes_per_hour / MB:,.1f} MB an hour"
         words += f", which grows by {grows}: the disk lasts for {duration(disk.seconds_left)}"
     return words
+
+
+def _print_disk(source: str, disk: Outlook) -> None:
+    DATA.print(f"  disk    {_disk(disk)}", markup=False)
+    if disk.seconds_left is not None:
+        DATA.print(f"          → mostly by {disk.largest}", markup=False)
+        for choice in CHOICES:
+            DATA.print(f"          → {choice.format(source=source)}", markup=False)
 
 
 def _way_back(each: SourceLag) -> str:
@@ -125,7 +174,7 @@ def _print_source(each: SourceLag, disk: Outlook) -> None:
         f" {each.captured_seq:,}",
         markup=False,
     )
-    DATA.print(f"  disk    {_disk(disk)}", markup=False)
+    _print_disk(each.name, disk)
     if each.returning:
         DATA.print(f"  master  PostgreSQL{_way_back(each)}", markup=False)
     if each.freeze:

@@ -8,7 +8,8 @@ from typing import Final
 
 from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
-from cdc.sqlite import log, surroundings
+from cdc.sqlite import direction, log, surroundings
+from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.growth import Growth, growth
 
@@ -18,6 +19,9 @@ what is pruned makes room for what comes."""
 
 HOUR_SECONDS: Final = 3_600.0
 
+MOST: Final = 0.8
+"""Tables that together make so much of the growth are the ones to look at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
@@ -26,7 +30,7 @@ class Outlook:
     `waiting_events` are not applied yet, about `waiting_bytes` large, the oldest `waiting_seconds`
     old. `bytes_per_hour` is what the changelog grows by now. `seconds_left` is how long the disk
     lasts, with all the sources on it, until less than min_free_disk_mb is free; None while it does
-    not fill.
+    not fill. `shares` tells which tables make it grow, each with its part, the largest first.
     """
 
     free_mb: int
@@ -35,6 +39,22 @@ class Outlook:
     waiting_seconds: float
     bytes_per_hour: float
     seconds_left: float | None = None
+    shares: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def largest(self) -> str:
+        """The tables that make most of the growth, for people.
+
+        >>> Outlook(0, 0, 0, 0, 0, shares=(("fills", 0.85), ("trades", 0.1), ("x", 0.05))).largest
+        'fills (85 %)'
+        """
+        named, part = [], 0.0
+        for name, share in self.shares:
+            named.append(f"{name} ({share:.0%})".replace("%", " %"))
+            part += share
+            if part >= MOST:
+                break
+        return ", ".join(named)
 
 
 def outlooks(config: Config, applied: Mapping[str, int]) -> dict[str, Outlook]:
@@ -75,4 +95,21 @@ def _outlook(source: SourceConfig, applied: int) -> Outlook:
         waiting_bytes=int(waiting * now.bytes_per_event),
         waiting_seconds=seconds,
         bytes_per_hour=grows if seconds > WAITING_SECONDS else 0.0,
+        shares=now.shares,
     )
+
+
+def all_there_is(config: Config) -> dict[str, int]:
+    """For `outlooks`, where PostgreSQL does not tell: as if nothing in the files were applied.
+
+    That is the most that may wait; but where the rows come from PostgreSQL nothing does.
+    """
+    found = {}
+    for source in config.sources:
+        if source.path.exists():
+            with SourceFile(source.path) as file, file.reading():
+                if log.read(file) is not None:
+                    changelog = Changelog(file)
+                    back = direction.read(file) is not None
+                    found[source.name] = changelog.newest() if back else changelog.first() - 1
+    return found

@@ -93,14 +93,15 @@ def _forward(progress: Sequence[SourceProgress]) -> dict[str, int]:
 def _alarm(name: str, outlook: Outlook) -> None:
     log.error(
         "PostgreSQL has not taken the changes of %s for %.1f h: %d events (%.1f MB) wait in its"
-        " file, which grows by %.1f MB an hour; its disk lasts for %.1f h more. Bring PostgreSQL"
-        " back, make room, or end the capture of what you can copy again later (cdc uninstall"
-        " --source %s, with --table for one table).",
+        " file, which grows by %.1f MB an hour, mostly by %s; its disk lasts for %.1f h more. Bring"
+        " PostgreSQL back, make room, or end the capture of what you can copy again later (cdc"
+        " uninstall --source %s, with --table for one table).",
         name,
         outlook.waiting_seconds / HOUR_SECONDS,
         outlook.waiting_events,
         outlook.waiting_bytes / 1_000_000,
         outlook.bytes_per_hour / 1_000_000,
+        outlook.largest,
         (outlook.seconds_left or 0.0) / HOUR_SECONDS,
         name,
         extra=fields(

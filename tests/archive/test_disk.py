@@ -75,4 +75,50 @@ def test_status_tells_it(behind):
     [source] = outcome.json["sources"]
     assert source["disk"]["growth_mb_per_hour"] == pytest.approx(0.206, rel=0.02)
     assert source["disk"]["seconds_left"] > 0
-    assert "the disk lasts for" in behind.cdc("status").out
+    assert source["disk"]["shares"] == [{"table": "t", "share": 1.0}]
+    shown = behind.cdc("status").out
+    assert "the disk lasts for" in shown
+    assert "mostly by t (100 %)" in shown
+    assert "cdc uninstall --source shop --table T" in shown
+
+
+def test_tables_that_make_a_changelog_grow_are_named_by_their_part(site):
+    """Of the newest events, by size: so it is known which table to let go of."""
+    site.sqlite("CREATE TABLE large (id INTEGER PRIMARY KEY, v TEXT)")
+    site.sqlite("CREATE TABLE small (id INTEGER PRIMARY KEY, v TEXT)")
+    site.configure()
+    site.catch_up()
+    site.sqlite("INSERT INTO large VALUES (?, ?)", *[(i, "x" * 900) for i in range(20)])
+    site.sqlite("INSERT INTO small VALUES (?, ?)", *[(i, "") for i in range(60)])
+    outlook = outlooks(site.config, {"shop": 0})["shop"]
+    assert [name for name, _ in outlook.shares] == ["large", "small"]
+    assert outlook.shares[0][1] == pytest.approx(0.91, abs=0.02)
+    assert outlook.largest in {"large (90 %)", "large (91 %)"}
+
+
+def test_status_tells_it_while_postgresql_is_away(behind):
+    """Then it matters most: from the files alone, as if nothing in them were applied."""
+    behind.configure(dsn="postgresql://127.0.0.1:1/nowhere")
+    outcome = behind.cdc("status", "--json")
+    assert outcome.code == 3
+    assert outcome.json["target"] is None
+    [source] = outcome.json["sources"]
+    assert source["disk"]["growth_mb_per_hour"] == pytest.approx(0.206, rel=0.02)
+    assert source["disk"]["seconds_left"] > 0
+    shown = behind.cdc("status")
+    assert shown.code == 3
+    assert "PostgreSQL does not answer" in shown.out
+    assert "the disk lasts for" in shown.out
+    assert "is the server running" in shown.err
+
+
+def test_letting_go_of_a_table_ends_its_growth_while_postgresql_is_away(behind):
+    """What the operator may choose works without PostgreSQL, and the table comes back with it."""
+    behind.configure(dsn="postgresql://127.0.0.1:1/nowhere")
+    assert behind.cdc("uninstall", "--source", "shop", "--table", "t").code == 0
+    behind.sqlite("INSERT INTO t VALUES (1000, 'unseen')")
+    assert behind.sqlite("SELECT max(seq) FROM _cdc_changelog") == [(EVENTS,)]
+    assert behind.cdc("install", "--source", "shop", "--table", "t").code == 0
+    behind.configure()
+    behind.catch_up()
+    behind.assert_equal()
