@@ -105,7 +105,10 @@ class BackupMaking:
             return Made(folder, kept, swept, self._shelf.keep(self._config.backup.keep))
 
     def _check(self, conn: Connection) -> None:
-        """Raise where something is missing that the backup or its trial will need."""
+        """Raise where something is missing that the backup or its trial will need.
+
+        While PostgreSQL is master there are no files to be backed up.
+        """
         identity = state.identity(conn)
         if identity is None:
             raise TargetRefused(
@@ -117,6 +120,8 @@ class BackupMaking:
                 f" {hold_back.SINCE_VERSION}",
                 hint="Start this version's cdc run once: it brings the schema up to date.",
             )
+        if read_gate(conn).open:
+            self._sources = ()  # after cdc finish the files may even be gone
         for source in self._sources:
             check_is_file(source.path)
             surroundings.check_owner(source.path)
@@ -149,8 +154,8 @@ class BackupMaking:
             gate = read_gate(moment)
             known = {each.name: each for each in state.sources(moment)}
             database = self._dump(moment, snapshot, folder, gate, holding)
-            sources = () if gate.open else self._copy_files(folder, known, holding)
-            if read_gate(conn) != gate:
+            sources = self._copy_files(folder, known, holding)
+            if read_gate(conn) != gate or (gate.open and self._sources):
                 raise BackupError(
                     "The master changed while the backup was made.", hint="Run it again."
                 )
@@ -208,7 +213,8 @@ class BackupMaking:
     def _copy_files(
         self, folder: Path, known: Mapping[str, state.Source], holding: Holding
     ) -> tuple[KeptSource, ...]:
-        (folder / SOURCES).mkdir(mode=0o700)
+        if self._sources:
+            (folder / SOURCES).mkdir(mode=0o700)
         return tuple(
             self._copy_file(source, known[source.name], folder, holding) for source in self._sources
         )

@@ -206,9 +206,10 @@ class _Making:
         if as_of is None:
             with self._file.reading():
                 as_of = self._tail.newest()
-        self._tail.follow(as_of)
+        layouts = self._tail.follow(as_of)
         for table in self._begun:
-            table.tail.apply(as_of)
+            if table.captured.layout in layouts:
+                table.tail.apply(as_of)
 
     def _reach_end(self) -> tuple[_End, tuple[str, ...]]:
         """Come to a moment of which everything is known; what is large is read before it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from cdc.errors import SourceReplaced
-from cdc.event import SEQ, Op
+from cdc.event import LAYOUT, SEQ, Op
 from cdc.schema import Row, Value
 from cdc.sqlite.blueprint import SchemaObject
 from cdc.sqlite.captures import Captured
@@ -59,11 +59,12 @@ class Tail:
             copy.query(f"CREATE TEMP TABLE {CHANGELOG} ({columns})")
         self._into = f"INSERT INTO {CHANGELOG} ({', '.join(self._changelog.columns)}) VALUES "
 
-    def follow(self, up_to: int) -> None:
-        """Bring the events up to and with `up_to`.
+    def follow(self, up_to: int) -> set[int]:
+        """Bring the events up to and with `up_to`; the layouts of those that have come.
 
         Raises SourceReplaced where the next one is not there any more.
         """
+        layouts: set[int] = set()
         while self._seq < up_to:
             with self._file.reading():
                 self._check()
@@ -75,6 +76,8 @@ class Tail:
                 )
             self._copy.insert_many(self._into, events)
             self._seq = events[-1][SEQ]
+            layouts.update(event[LAYOUT] for event in events)
+        return layouts
 
 
 class TailOf:
