@@ -7,6 +7,7 @@ is nothing that its files could add: then the backup is of PostgreSQL alone.
 """
 
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -233,6 +234,7 @@ class BackupMaking:
 
         name = f"{SOURCES}/{source.name}.db"
         with SourceFile(source.path) as file:
+            journal_mode = file.query("PRAGMA journal_mode").get
             made = replica.make(
                 file,
                 folder / name,
@@ -243,6 +245,7 @@ class BackupMaking:
             )
         self._check_stop()
         assert made is not None
+        replica.set_journal_mode(made.path, journal_mode)
         if made.log_id != known.log_id:
             raise BackupError(
                 f"{source.path} holds another log than the one that was replicated.",
@@ -251,6 +254,7 @@ class BackupMaking:
         return KeptSource(
             name=source.name,
             path=str(source.path),
+            mode=stat.S_IMODE(source.path.stat().st_mode),
             file=self._describe(folder, name),
             log_id=made.log_id,
             position=known.applied_seq,

@@ -55,11 +55,13 @@ class KeptDatabase(msgspec.Struct, frozen=True, kw_only=True):
 class KeptSource(msgspec.Struct, frozen=True, kw_only=True):
     """A SQLite file: PostgreSQL stands at `position` of its log, and it at `end` itself.
 
+    `mode` are the rights of the live one, as a number.
     `rows` counts those of captured tables, `unsettled` are tables that are of no single moment.
     """
 
     name: str
     path: str
+    mode: int
     file: KeptFile
     log_id: str
     position: int

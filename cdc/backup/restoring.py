@@ -31,6 +31,7 @@ def put_file(folder: Path, source: KeptSource, place: Path, progress: Progress) 
                 file.write(piece)
                 progress.add(len(piece))
             file.flush()
+            os.fchmod(file.fileno(), source.mode)
             os.fsync(file.fileno())
     except OSError as error:
         raise BackupError(

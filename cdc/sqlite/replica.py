@@ -25,12 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import apsw
+
+from cdc import durable
 from cdc.errors import SchemaMoved
 from cdc.schema import Row
 from cdc.sqlite import log, origin
 from cdc.sqlite.blueprint import Blueprint
 from cdc.sqlite.captures import Captured, has_table
-from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.connection import SourceFile, translated
 from cdc.sqlite.log import Position
 from cdc.sqlite.names import CHANGELOG, quote
 from cdc.sqlite.newfile import NewFile
@@ -85,6 +88,21 @@ def make(
             if attempt == MOST_ATTEMPTS:
                 raise
             attempt += 1
+
+
+def set_journal_mode(path: Path, mode: str) -> None:
+    """Have a finished copy in WAL mode where `mode` is "wal", as SQLite tells it of the file.
+
+    That is the one mode that a file remembers; any other is up to whoever opens it.
+    """
+    if mode == "wal":
+        with translated(path):
+            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            finally:
+                connection.close()
+        durable.sync(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,17 @@ def test_postgres_alone_put_back_catches_up_with_the_files(site, vault, monkeypa
     assert outcome.code == 0, outcome
 
 
+def test_file_has_its_rights_and_its_journal_mode_again(site, vault):
+    """Other users' services can open it, and in WAL mode readers do not wait for writers."""
+    site.sqlite("PRAGMA journal_mode = WAL")
+    site.file().chmod(0o664)
+    site.catch_up()
+    restored = vault.restored_site(vault.restore(vault.make().folder))
+    assert restored.file().stat().st_mode & 0o777 == 0o664
+    assert sorted(each.name for each in restored.folder.glob("shop*")) == ["shop.db"]
+    assert restored.sqlite("PRAGMA journal_mode") == [("wal",)]
+
+
 def test_file_in_use_is_not_taken_away(site, vault):
     """A service that has it open would go on with the one that was moved aside."""
     site.catch_up()
