@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.config import Config
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SourceBusy
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
@@ -54,6 +54,10 @@ def _write(stop: Stop, real: Path, copy: Path, seq: int, seconds: float) -> Load
     with SourceFile(real, only_look=True) as file, SourceFile(copy) as into:
         again = Reenactment(file, into, seq, seconds)
         while not stop.asked:
-            if not again.step(stop.wait):
+            try:
+                worked = again.step(stop.wait)
+            except SourceBusy:
+                worked = False  # as any service that gives up no write: once more
+            if not worked:
                 stop.wait(POLL_SECONDS)
         return again.load

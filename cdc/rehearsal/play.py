@@ -135,8 +135,8 @@ class Play:
             finally:
                 self.outcome.load = writers.stop() or {}
                 self.outcome.load_seconds = time.monotonic() - began
+                self._note_load()
             daemon.stop()
-        self._note_load()
 
     def _copy(self, stage: Scene) -> list[tuple[str, Path, Path, int]]:
         """Copy every file beside its writers; what `company.write` wants to know."""

@@ -78,6 +78,8 @@ def copied(config: Config, folder: Path, database: str) -> Config:
         path=folder / config.path.name,
         sources=tuple(_copied(source, folder) for source in config.sources),
         archive=replace(config.archive, enabled=False, prune="never"),
+        # The rehearsal proves every row itself, again and again; nobody else needs to.
+        verify=replace(config.verify, watch_hours=0.0),
         # What PostgreSQL will lack is found in the real system; here it is no reason to end. Nor
         # does anybody but the rehearsal go back.
         cutover=replace(
