@@ -92,7 +92,7 @@ def _found(pattern: str, done: subprocess.CompletedProcess[str]) -> list[Any]:
 
 
 def test_the_demo_goes_there_and_back_and_there_and_loses_nothing(folder: Path) -> None:
-    done = _demo(folder, "--seconds", "1", "--pace", "2")
+    done = _demo(folder, "--seconds", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("PostgreSQL takes the writes.") == 2
     assert done.stdout.count("SQLite takes the writes again.") == 1
