@@ -103,7 +103,13 @@ class Watchman:
                 self._switch = switches.last(conn, "forward")
         self._report(found)
         self._vigil.hear(found, self._switch)
-        return self._go_back() if self._vigil.goes_back else None
+        if not self._vigil.goes_back:
+            return None
+        if found.counted is None:
+            # Without PostgreSQL there is no way back that loses nothing: wait for it.
+            log.error("Going back waits for PostgreSQL.", extra=fields("rollback_postponed"))
+            return None
+        return self._go_back()
 
     def _unfinished(self) -> bool:
         """Whether there is a run that has not ended, alive or dead."""

@@ -12,7 +12,9 @@ from cdc.cutover.vigil import Vigil
 from cdc.cutover.watchman import Watchman
 from cdc.cutover.wellbeing import Finding
 from cdc.pipeline.stop import Stop
+from cdc.postgres.connection import Target
 from cdc.postgres.switches import Switch
+from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
 from .conftest import run
@@ -110,6 +112,34 @@ def test_an_attempt_that_stopped_the_services_and_failed_is_not_repeated(site):
     assert [report and report.outcome for report in reports] == [None, "aborted", None, None]
     assert (shop.folder / "started").exists()
     assert masters(shop) == (False, True)
+
+
+def test_going_back_waits_for_a_server_that_is_away(site):
+    """It is not begun without one, and waits for no other FAIL once it is decided; nor is it begun
+    by a daemon that is about to end.
+    """
+    shop = replicated(site, AUTOMATIC + "[health]\nlook_seconds = 3600\n")
+    switch = run(shop, Cutover)
+    assert switch.outcome == "switched"
+    wait_until(lambda: returning(shop))
+    proxy = Proxy(shop.dsn)
+    proxy.close()
+    reports = []
+    with shop.target() as target, Target(proxy.dsn) as gone:
+        stop = Stop()
+        stop.ask()
+        ending = Watchman(shop.config, target, stop)
+        ending._vigil.run, ending._vigil.decided = switch.run, "it is not well"
+        given_up = ending.watch()
+        assert (given_up.outcome, masters(shop)) == ("aborted", (False, True)), given_up
+        assert "asked to stop" in given_up.reason
+        wait_until(lambda: returning(shop))
+        watchman = Watchman(shop.config, target, Stop())
+        for at in (target, gone, gone, target):
+            watchman._target, watchman._next_look = at, 0.0
+            reports.append(watchman.watch())
+    assert [report and report.outcome for report in reports] == [None, None, None, "rolled_back"]
+    assert masters(shop) == (True, False)
 
 
 WELL = Health(datetime.now(UTC), (Finding("target", "pass", ""),), None)
