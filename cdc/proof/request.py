@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cdc.constraints import folded
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -21,6 +23,10 @@ class Request:
     renew: float = 0.0
     share: float | None = None
     yields: bool = False
+
+    def has(self, table: str) -> bool:
+        """Whether a table is to be proven; SQLite's names are case-insensitive."""
+        return self.table is None or folded(self.table) == folded(table)
 
     @property
     def whole(self) -> bool:

@@ -200,7 +200,7 @@ class SourceProof:
         names = dict.fromkeys([*(each.name for each in every), *made, *waiting])
         by_name = {each.name: each for each in every}
         for name in names:
-            if self._request.table not in (None, name) or not self._source.captures(name):
+            if not (self._request.has(name) and self._source.captures(name)):
                 continue
             capture, target = by_name.get(name), made.get(name)
             shown = f"{target.target_schema}.{target.target_name}" if target else ""

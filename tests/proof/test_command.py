@@ -37,6 +37,13 @@ def test_equal_sides_are_a_yes(copied):
     assert "cdc verify --html page.html --json" in page
 
 
+def test_a_table_is_named_as_sqlite_names_it(copied):
+    """In whichever case."""
+    found = copied.cdc("verify", "--table", "T", "--json")
+    assert found.code == 0, found.err
+    assert [table["table"] for table in found.json["sources"][0]["tables"]] == ["t"]
+
+
 def test_a_difference_is_a_no(copied):
     """Exit code 1; the row is named."""
     tamper(copied, "UPDATE t SET a = 'x' WHERE id = 2")
