@@ -166,8 +166,14 @@ class SourceFile:
         return bool(self._connection.in_transaction)
 
     def query(self, sql: str, bindings: tuple[Any, ...] = ()) -> apsw.Cursor:
-        """Run a statement; within `reading()` or `writing()` for anything that must agree."""
-        return self._connection.execute(sql, bindings)
+        """Run a statement; within `reading()` or `write()` for anything that must agree.
+
+        There the errors are APSW's own, until they leave it; outside they are ours at once.
+        """
+        if self._connection.in_transaction:
+            return self._connection.execute(sql, bindings)
+        with translated(self.path):
+            return self._connection.execute(sql, bindings)
 
     def collation(self, table: str, column: str) -> str:
         """The collation that a column declares, BINARY where it declares none; in capitals."""

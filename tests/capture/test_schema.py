@@ -215,6 +215,20 @@ def test_a_file_that_another_writes_to_is_not_waited_for_without_end(
     assert [row[1] for row in story.schema()] == ["t"]
 
 
+def test_a_lock_is_told_as_one_wherever_it_is_met(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside of a transaction, too: whoever waits for a file to be free again knows this error."""
+    monkeypatch.setattr(connection, "READ_PATIENCE_SECONDS", 0.0)
+    story.runs("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    with story.opened() as file:
+        story.runs("BEGIN EXCLUSIVE")
+        with pytest.raises(SourceBusy):
+            file.query("SELECT count(*) FROM t")
+        story.runs("ROLLBACK")
+        assert file.query("SELECT count(*) FROM t").get == 0
+
+
 def renamed(story: Story, table: str, column: str) -> list[str]:
     """What the application may do to a table's definition; the errors it gets."""
     table, column = quoted(table), quoted(column)
