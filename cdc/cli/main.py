@@ -30,6 +30,7 @@ COMMANDS: Final = (
     "rollback",
     "health",
     "finish",
+    "replay",
     "events",
     "history",
     "quarantine",

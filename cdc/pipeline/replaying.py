@@ -1,5 +1,6 @@
 """The way of a replay: from what is kept of a source to its destination, piece by piece."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -40,16 +41,33 @@ class ReplayProgress:
 
 
 def replay(
-    store: Store, plan: Plan, destination: Destination, progress: ReplayProgress, stop: Stop
+    store: Store,
+    plan: Plan,
+    destination: Destination,
+    progress: ReplayProgress,
+    *,
+    stop: Stop,
+    keep: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Replay a plan into its destination, from where that stands; the plan as it was carried out.
+    """Replay a plan into its destination, from where that stands; the plan that was carried out.
 
-    Raises ReplayStopped where it was asked to stop; what is written until then stays.
+    `keep` is called after each piece, to hold on to what is still to be read. Raises ReplayStopped
+    where it was asked to stop; what is written until then stays.
     """
     plan = destination.begin(plan)
     progress.events_expected, progress.rows_expected = plan.events, plan.rows
     progress.events = progress.begun_with = max(0, destination.standing.seq - plan.start)
-    while (hard := _go_on(store, plan, destination, progress, stop)) is not None:
+
+    def look() -> None:
+        keep()
+        if stop.asked:
+            raise ReplayStopped(
+                f"{store.source.name}: stopped at event {destination.standing.seq:,} of"
+                f" {plan.goal.seq:,}.",
+                hint="The same command goes on from there.",
+            )
+
+    while (hard := _go_on(store, plan, destination, progress, look)) is not None:
         # What was prepared ahead did not know what becomes of these rows.
         destination.write_carefully(hard)
         _count(progress, hard)
@@ -58,7 +76,11 @@ def replay(
 
 
 def _go_on(
-    store: Store, plan: Plan, destination: Destination, progress: ReplayProgress, stop: Stop
+    store: Store,
+    plan: Plan,
+    destination: Destination,
+    progress: ReplayProgress,
+    look: Callable[[], None],
 ) -> Piece | None:
     """Write piece after piece; returns one that needs care, None when all are written."""
     found = pieces(store, plan, destination.standing)
@@ -69,12 +91,7 @@ def _go_on(
             if not destination.write(prepared):
                 return piece
             _count(progress, piece)
-            if stop.asked:
-                raise ReplayStopped(
-                    f"{store.source.name}: stopped at event {destination.standing.seq:,} of"
-                    f" {plan.goal.seq:,}.",
-                    hint="The same command goes on from there.",
-                )
+            look()
     return None
 
 

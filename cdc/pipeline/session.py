@@ -24,7 +24,7 @@ from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.pipeline.terms import terms_of
-from cdc.postgres import state, switches, terms
+from cdc.postgres import replays, state, switches, terms
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.sqlite import capture, direction, introspect, released, surroundings
@@ -144,6 +144,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
         switches.refuse_finished(conn)
         target_id = state.install(conn)
         epoch = read_gate(conn).epoch
+        replays.refuse_unfinished(conn, source.name)
         known = state.source(conn, source.name)
         tables = state.captured_tables(conn, source.name)
         file = SourceFile(source.path)

@@ -18,7 +18,7 @@ from cdc.postgres.translate import translated
 from cdc.resources import load_sql
 from cdc.schema import Key
 
-VERSION: Final = 11
+VERSION: Final = 12
 
 STEPS: Final[dict[int, str]] = {
     2: "postgres/step_2.sql",
@@ -31,6 +31,7 @@ STEPS: Final[dict[int, str]] = {
     9: "postgres/step_9.sql",
     10: "postgres/step_10.sql",
     11: "postgres/step_11.sql",
+    12: "postgres/step_12.sql",
 }
 """For each version after the first, the SQL file that leads to it from the one before."""
 
@@ -192,6 +193,7 @@ def forget_source(conn: Connection, name: str) -> None:
         conn.execute("DELETE FROM cdc.unproven WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.proof_run WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.drift WHERE source = %s", (name,))
+        conn.execute("DELETE FROM cdc.replay WHERE source = %s", (name,))
         conn.execute("DELETE FROM cdc.source WHERE name = %s", (name,))
 
 
@@ -199,6 +201,31 @@ def move_source(conn: Connection, name: str, path: str) -> None:
     """Record that the file of a source lies elsewhere now."""
     with translated(f"record the path of source {name!r}"):
         conn.execute("UPDATE cdc.source SET path = %s WHERE name = %s", (path, name))
+
+
+def set_back(
+    conn: Connection, name: str, *, seq: int, digest: bytes | None, at: float | None
+) -> None:
+    """Set the position of a source to where its rows are, or are about to be made again from.
+
+    All else that is known of its log stays true. For whoever holds the source's lock.
+    """
+    with translated(f"set the position of source {name!r}"):
+        conn.execute(
+            "UPDATE cdc.source SET applied_seq = %s, applied_digest = %s, applied_at = %s,"
+            " updated_at = clock_timestamp() WHERE name = %s",
+            (seq, digest, at, name),
+        )
+
+
+def record_boundary(conn: Connection, name: str, seq: int, at: float | None) -> None:
+    """Record that no transaction of the source is cut in two behind an event."""
+    with translated(f"record a boundary of source {name!r}"):
+        conn.execute(
+            "INSERT INTO cdc.boundary (source, seq, at) VALUES (%s, %s, %s)"
+            " ON CONFLICT (source, seq) DO NOTHING",
+            (name, seq, at),
+        )
 
 
 def set_state(conn: Connection, name: str, state: str, message: str = "") -> None:
@@ -239,6 +266,17 @@ def restart_copy(
         ).rowcount
     if not found:
         raise TargetRefused(f"the target has no table for {name!r} of source {source!r}")
+
+
+def begin_anew(conn: Connection, source: str, name: str, since_seq: int) -> None:
+    """Have a table that was emptied filled from its first key, with the mapping that it has."""
+    with translated(f"begin {name!r} anew"):
+        row = conn.execute(
+            "SELECT definition FROM cdc.captured_table WHERE source = %s AND name = %s",
+            (source, name),
+        ).fetchone()
+    definition = (row[0] if row else {}) | {"fresh": True}
+    restart_copy(conn, source, name, definition=definition, since_seq=since_seq)
 
 
 def boundary_before(conn: Connection, source: str, seq: int) -> int | None:

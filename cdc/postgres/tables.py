@@ -75,6 +75,18 @@ def drop_table(conn: Connection, source: str, name: str) -> None:
             _drop(conn, *target)
 
 
+def forget_missing(conn: Connection, source: str) -> None:
+    """Forget the targets of a source that somebody has dropped."""
+    with translated(f"look for the targets of {source!r}"), conn.transaction():
+        lock_making(conn)
+        rows = conn.execute(
+            "SELECT target_schema, target_name FROM cdc.captured_table WHERE source = %s", (source,)
+        ).fetchall()
+        for schema, name in rows:
+            if not _exists(conn, schema, name):
+                _forget(conn, schema, name)
+
+
 def drop_key(conn: Connection, table: MappedTable) -> bool:
     """Take the primary key off a target table that is empty; whether it was, and is off.
 

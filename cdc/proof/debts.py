@@ -41,20 +41,22 @@ class Debts:
         self._rows = rows
         self._wait = wait
 
-    def settle(self) -> int:
+    def settle(self, patience: float = PATIENCE_SECONDS) -> int:
         """Compare what is owed, as long as the target advances; how many are left.
+
+        `patience` is how many seconds it may stand still.
 
         Raises ProofStopped where the waits were called off.
         """
         following, layout = self._sides.following, self._sides.layout
-        last, end = -1, time.monotonic() + PATIENCE_SECONDS
+        last, end = -1, time.monotonic() + patience
         while owed := following.owed(layout):
             position = -1
             keys = list(owed.items())
             for at in range(0, len(keys), AT_ONCE):
                 position = self._settle(keys[at : at + AT_ONCE])
             if position != last or len(following.owed(layout)) < len(owed):
-                last, end = position, time.monotonic() + PATIENCE_SECONDS
+                last, end = position, time.monotonic() + patience
             elif time.monotonic() > end:
                 break
             if following.owed(layout) and self._wait(PAUSE_SECONDS):

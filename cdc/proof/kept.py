@@ -14,7 +14,7 @@ from cdc.postgres import hold_back
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import dump_key, load_key
 from cdc.postgres.translate import translated
-from cdc.proof.snapshot import Standing
+from cdc.proof.standing import Standing
 from cdc.proof.target import Bound
 from cdc.schema import Key
 

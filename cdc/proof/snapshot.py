@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -12,27 +10,10 @@ from cdc.errors import GateMoved, TargetRefused
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import load_key
 from cdc.postgres.translate import translated
+from cdc.proof.standing import Standing
 from cdc.proof.target import Bound, ProvenTable, TargetRange, TargetRow
 from cdc.resources import load_sql
 from cdc.schema import Key
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the target says of a table, and of its source, in one snapshot.
-
-    `position` is the last event applied, `copied_at` tells one copy of the table from the next,
-    `guarded` says that the table refuses other writers. `quarantine` changes whenever the table's
-    quarantine does.
-    """
-
-    position: int
-    log_id: str
-    state: str
-    copied_at: datetime
-    epoch: int
-    guarded: bool
-    quarantine: tuple[int, datetime | None]
 
 
 class Snapshot:
@@ -41,7 +22,7 @@ class Snapshot:
     def __init__(self, conn: Connection, table: ProvenTable) -> None:
         self._conn = conn
         self.table = table
-        self.standing = _standing(conn, table)
+        self.standing = table.standing or _standing(conn, table)
 
     @property
     def position(self) -> int:
@@ -92,10 +73,10 @@ class Snapshot:
     def quarantined(self) -> frozenset[Key]:
         """The keys in the table's quarantine."""
         name = self.table.mapped.source.name
-        rows = self._conn.execute(
-            "SELECT key FROM cdc.quarantine WHERE source = %s AND name = %s",
-            (self.table.source, name),
+        query = sql.SQL("SELECT key FROM {} WHERE source = %s AND name = %s").format(
+            self.table.quarantine
         )
+        rows = self._conn.execute(query.as_bytes(self._conn), (self.table.source, name))
         return frozenset(load_key(key) for (key,) in rows)
 
     def _by_key(self, found: Any) -> dict[TargetRow, TargetRow]:

@@ -16,8 +16,9 @@ from cdc.proof.request import Request
 from cdc.proof.rows import RowComparison
 from cdc.proof.runs import another_waits
 from cdc.proof.sides import Sides
-from cdc.proof.snapshot import Standing, snapshot
+from cdc.proof.snapshot import snapshot
 from cdc.proof.source import ProofStopped
+from cdc.proof.standing import Standing
 from cdc.proof.suspects import Suspicion
 from cdc.proof.table import TableProof, TargetMoved
 from cdc.proof.touched import Touched

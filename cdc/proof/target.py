@@ -12,8 +12,10 @@ from psycopg import sql
 
 from cdc.mapping.literals import literal
 from cdc.mapping.table import MappedTable
+from cdc.postgres.quarantine import PLACE
 from cdc.proof.canonical import Canonical, plain_digits
 from cdc.proof.columns import ProvenColumn
+from cdc.proof.standing import Standing
 from cdc.schema import Key, Row, UndecodableText
 
 COUNT: Final = sql.SQL("count(*)")
@@ -50,13 +52,25 @@ TargetRow = tuple[Canonical, ...]
 class ProvenTable:
     """A target table as the proof reads it. `columns` are those of `mapped`, in its order.
 
-    `written` says that others write to it, and what they write is brought back to SQLite.
+    `written` says that others write to it, and what they write is brought back to SQLite. A
+    `standing` is that of a table which nobody writes to any more, and of which the schema `cdc`
+    knows nothing; then `quarantine` is where the rows are that it cannot hold.
     """
 
-    def __init__(self, source: str, mapped: MappedTable, *, written: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        mapped: MappedTable,
+        *,
+        written: bool = False,
+        standing: Standing | None = None,
+        quarantine: sql.Identifier = PLACE,
+    ) -> None:
         self.source = source
         self.written = written
         self.mapped = mapped
+        self.standing = standing
+        self.quarantine = quarantine
         self.columns = [ProvenColumn(column) for column in mapped.columns]
         self.key_at = mapped.key_at
         self._key_columns = mapped.key_columns

@@ -1,7 +1,7 @@
 """At which event a replay ends: the newest, one by its number, or by a time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cdc.errors import ConfigError, StateNotKept
@@ -26,13 +26,15 @@ class Goal:
     """The state behind event `seq`, which was made at `at`.
 
     `whole` says that no transaction of the application is cut in two there; False, that nobody
-    knows. `is_end`: it is the newest that the source has.
+    knows. `is_end`: it is the newest that the source has. `by_time`: it stands for a time, which may
+    be before anything else that came with that event.
     """
 
     seq: int
     at: datetime | None
     whole: bool
     is_end: bool
+    by_time: bool = False
 
 
 BoundaryBefore = Callable[[int], int | None]
@@ -61,7 +63,7 @@ def find_goal(store: Store, until: Until, boundary_before: BoundaryBefore) -> Go
             hint=f"--until-seq {last} replays to that event, even if it should lie within a"
             " transaction.",
         )
-    return _goal(store, boundary, boundary)
+    return replace(_goal(store, boundary, boundary), by_time=until.time is not None)
 
 
 def _boundary(store: Store, seq: int, boundary_before: BoundaryBefore) -> int | None:

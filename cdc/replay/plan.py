@@ -86,8 +86,14 @@ def make_plan(store: Store, goal: Goal, names: Sequence[str] = ()) -> Plan:
             f" {'; '.join(holes)}.",
             hint=_instead(store, goal, names, chosen),
         )
+    if not chosen:
+        raise StateNotKept(
+            f"{store.source.name}: nothing is recorded at event {goal.seq:,}, or before the time"
+            " that is asked for.",
+            hint=_instead(store, goal, names, chosen),
+        )
     there = {folded(table.name) for table in chosen}
-    later = {life.name for life in store.lives if life.begun > goal.seq}
+    later = {life.name for life in store.lives if life.begun >= goal.seq}
     unknown = sorted(name for name in later if folded(name) not in there and not names)
     return Plan(goal, tuple(chosen), tuple(unknown))
 
@@ -133,7 +139,7 @@ def _choose(store: Store, goal: Goal, names: Sequence[str]) -> tuple[list[TableP
     chosen: list[TablePlan] = []
     holes: list[str] = []
     met: set[str] = set()
-    for captures in _there(store, goal.seq):
+    for captures in _there(store, goal):
         own = {name for life in captures for name in _names(store, life)}
         if wanted and not own & wanted:
             continue
@@ -147,7 +153,7 @@ def _choose(store: Store, goal: Goal, names: Sequence[str]) -> tuple[list[TableP
         else:
             holes.append(hole)
     if missing := wanted - met:
-        there = sorted({life.name for each in _there(store, goal.seq) for life in each})
+        there = sorted({life.name for each in _there(store, goal) for life in each})
         raise ConfigError(
             f"{store.source.name} has no recorded table {min(missing)!r} at event {goal.seq:,}.",
             hint=f"There are: {', '.join(there) or 'none'}.",
@@ -155,11 +161,15 @@ def _choose(store: Store, goal: Goal, names: Sequence[str]) -> tuple[list[TableP
     return chosen, holes
 
 
-def _there(store: Store, seq: int) -> list[list[Life]]:
-    """The captures in place at an event, those that followed on each other there together."""
+def _there(store: Store, goal: Goal) -> list[list[Life]]:
+    """The captures in place at an event, those that followed on each other there together.
+
+    One that began with the event may have done so after the time that is asked for.
+    """
+    seq = goal.seq
     chains: dict[int, list[Life]] = {}
     for life in store.lives:
-        if life.is_there(seq):
+        if life.is_there(seq) and not (goal.by_time and life.begun == seq):
             chain = chains.pop(life.layout, [])
             chain.append(life)
             chains[life.heir if life.heir and life.ended == seq else -life.layout] = chain
@@ -215,7 +225,8 @@ def _moments(store: Store, life: Life) -> list[int]:
     moments = [each.last_as_of for each in life.baselines]
     if life.empty:
         moments.append(life.begun)
-    moments.append(store.newest if life.ended is None else min(life.sure or 0, life.ended - 1))
+    end = store.newest if life.ended is None else min(life.sure or 0, life.ended - 1)
+    moments += [end, min(life.begun + 1, end)]
     return moments
 
 

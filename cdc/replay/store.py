@@ -11,7 +11,16 @@ from cdc.archive.rows import load_row
 from cdc.archive.segment import Segment
 from cdc.config import Config, SourceConfig
 from cdc.errors import ArchiveDamaged, SourceUnavailable
-from cdc.event import AT, JULIAN_DAY_OF_UNIX_EPOCH, SEQ, Event, digest
+from cdc.event import (
+    AT,
+    JULIAN_DAY_OF_UNIX_EPOCH,
+    ORIGIN,
+    REVERSE_FLOW,
+    SEQ,
+    VALUES,
+    Event,
+    digest,
+)
 from cdc.replay.lives import Life, lives
 from cdc.replay.reader import EventReader
 from cdc.sqlite import layouts
@@ -60,6 +69,11 @@ class Store:
     def archived(self) -> int:
         """The newest event that is in the archive, 0 without any."""
         return self.archive.last_seq
+
+    @property
+    def live_from(self) -> int:
+        """The event behind which a replay would read the file, as far as that holds any."""
+        return max(self.archived, self._first_live - 1)
 
     @property
     def is_whole(self) -> bool:
@@ -112,6 +126,22 @@ class Store:
                 raise ArchiveDamaged(f"Segment {segment.number} ({segment.path}) lacks events.")
             self._lines = (segment, lines)
         return self._lines[1]
+
+    def has_returns(self, after: int) -> bool:
+        """Whether a row came from PostgreSQL, by the way back, behind an event."""
+        mark = str(REVERSE_FLOW).encode()
+        for segment in self.segments(after, self.newest):
+            first = segment.events.first
+            for line in self.lines(segment)[max(0, after + 1 - first) :]:
+                if line.split(b",", VALUES)[ORIGIN].rstrip(b"]") == mark:
+                    return True
+        if self.reader is None:
+            return False
+        self.reader.start_after(max(after, self.archived))
+        while events := self.reader.read(self.newest):
+            if any(event[ORIGIN] == REVERSE_FLOW for event in events):
+                return True
+        return False
 
     def last_until(self, instant: datetime) -> int:
         """The last event before the first that was made after an instant."""
