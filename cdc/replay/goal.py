@@ -26,8 +26,8 @@ class Goal:
     """The state behind event `seq`, which was made at `at`.
 
     `whole` says that no transaction of the application is cut in two there; False, that nobody
-    knows. `is_end`: it is the newest that the source has. `by_time`: it stands for a time, which may
-    be before anything else that came with that event.
+    knows. `is_end`: it is the newest that the source has. `by_time`: it stands for a time, which
+    may be before anything else that came with that event.
     """
 
     seq: int

@@ -1,0 +1,74 @@
+"""What a file held at committed boundaries, written down there and then; and what a replay makes."""
+
+from pathlib import Path
+
+from cdc.archive.reader import open_archive
+from cdc.config import Config, SourceConfig
+from cdc.errors import SourceBusy, StateNotKept
+from cdc.pipeline.into_file import FileDestination
+from cdc.pipeline.replaying import ReplayProgress, replay
+from cdc.pipeline.stop import Stop
+from cdc.replay.goal import Until, find_goal
+from cdc.replay.plan import make_plan
+from cdc.replay.store import open_store
+from cdc.sqlite import introspect
+from cdc.sqlite.captures import captured
+from cdc.sqlite.changelog import Changelog
+from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.rows import Bound
+from cdc.sqlite.walk import TableWalk
+
+ALL = Bound(seconds=10.0, rows=1_000_000)
+
+
+class Points:
+    """The states of all captured tables of a file, by the newest event of each."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, dict[str, list[str]]] = {}
+
+    def note(self, path: Path) -> int | None:
+        """Write down what is there now; the newest event, None where somebody kept us out."""
+        try:
+            with SourceFile(path) as file, file.reading():
+                seq = Changelog(file).newest()
+                tables = [each.source for each in captured(file)]
+                # Two states at one event differ by what no event tells; the last one counts.
+                self.states[seq] = {t.name: _rows(file, t) for t in tables}
+                return seq
+        except SourceBusy:
+            return None
+
+
+def rows_of(path: Path, table: str) -> list[str]:
+    """All rows of a table, exact, in no order."""
+    with SourceFile(path, only_look=True) as file, file.reading():
+        return _rows(file, introspect.source_table(file, table))
+
+
+def _rows(file: SourceFile, source: introspect.SourceTable) -> list[str]:
+    return sorted(map(repr, TableWalk(file, source).read(None, ALL).rows))
+
+
+def rebuilt(
+    config: Config, source: SourceConfig, seq: int, path: Path
+) -> dict[str, list[str]] | StateNotKept:
+    """The tables of a SQLite file that is replayed to an event, or why that cannot be."""
+    with open_store(config, source) as store:
+        try:
+            plan = make_plan(store, find_goal(store, Until(seq=seq), lambda _: None))
+        except StateNotKept as error:
+            return error
+        destination = FileDestination(path, store)
+        try:
+            plan = replay(store, plan, destination, ReplayProgress(source.name), stop=Stop())
+            destination.finish()
+        finally:
+            destination.close()
+        names = [table.name for table in plan.tables]
+    return {name: rows_of(path, name) for name in names}
+
+
+def segments(config: Config, source: SourceConfig) -> int:
+    """How many segments the archive of a source has."""
+    return len(open_archive(config.archive_directory, source.name).chain.segments)
