@@ -18,7 +18,7 @@ from cdc.pipeline.archiving import SourceArchive
 from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.sqlite import pruning
-from tests.capture.legacy import Legacy
+from tests.capture.legacy import SETTLE, Legacy
 from tests.capture.workload import generate
 from tests.pipeline.test_random_workloads import Witness
 from tests.replay.witness import Points, rebuilt
@@ -72,6 +72,7 @@ class ReplayWitness(Witness):
 
     def archive(self, *, baselines: bool) -> None:
         """What the archiver does in one pass."""
+        super()._perform([SETTLE])  # an open transaction of the application would keep us out
         archive = SourceArchive(self.config, self.source, self._target, Stop())
         archive.work(baselines=baselines, everything=True)
 
@@ -86,7 +87,7 @@ class ReplayWitness(Witness):
                 counts["not kept"] += 1
                 assert "baseline" in str(found) or "may have missed" in str(found), found
                 continue
-            assert found == seen, f"event {seq}\n{self.workload.script()}"
+            assert found in seen, f"event {seq}\n{self.workload.script()}"
             counts["equal"] += 1
         return counts
 

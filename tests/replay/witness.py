@@ -1,8 +1,7 @@
-"""What a file held at committed boundaries, written down there and then; and what a replay makes."""
+"""What a file held at committed boundaries, written down there; and what a replay makes."""
 
 from pathlib import Path
 
-from cdc.archive.reader import open_archive
 from cdc.config import Config, SourceConfig
 from cdc.errors import SourceBusy, StateNotKept
 from cdc.pipeline.into_file import FileDestination
@@ -22,10 +21,13 @@ ALL = Bound(seconds=10.0, rows=1_000_000)
 
 
 class Points:
-    """The states of all captured tables of a file, by the newest event of each."""
+    """The states of all captured tables of a file, by the newest event of each.
+
+    There may be several at one event: what no event tells can have come between them.
+    """
 
     def __init__(self) -> None:
-        self.states: dict[int, dict[str, list[str]]] = {}
+        self.states: dict[int, list[dict[str, list[str]]]] = {}
 
     def note(self, path: Path) -> int | None:
         """Write down what is there now; the newest event, None where somebody kept us out."""
@@ -33,8 +35,9 @@ class Points:
             with SourceFile(path) as file, file.reading():
                 seq = Changelog(file).newest()
                 tables = [each.source for each in captured(file)]
-                # Two states at one event differ by what no event tells; the last one counts.
-                self.states[seq] = {t.name: _rows(file, t) for t in tables}
+                seen = {t.name: _rows(file, t) for t in tables}
+                if seen not in self.states.setdefault(seq, []):
+                    self.states[seq].append(seen)
                 return seq
         except SourceBusy:
             return None
@@ -67,8 +70,3 @@ def rebuilt(
             destination.close()
         names = [table.name for table in plan.tables]
     return {name: rows_of(path, name) for name in names}
-
-
-def segments(config: Config, source: SourceConfig) -> int:
-    """How many segments the archive of a source has."""
-    return len(open_archive(config.archive_directory, source.name).chain.segments)
