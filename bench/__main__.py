@@ -14,6 +14,7 @@ from bench.report import Figure, show
 NAMES: Final = (
     "copy",
     "catch_up",
+    "replay",
     "mapping",
     "capture_cost",
     "lag",

@@ -81,6 +81,10 @@ class SchemaDestination:
         """As of `Destination`: nothing is left to do."""
         return []
 
+    def close(self) -> None:
+        """Let go of the schema, and of the connection, to which that is bound."""
+        self._conn.close()
+
     def _kept(self, made: tuple[int, MappedTable], plan: Plan) -> RebuiltTable:
         layout, mapped = made
         table = next(each for each in plan.tables if each.layout == layout)

@@ -145,25 +145,27 @@ class SourceReplay:
     ) -> None:
         naming = replace(naming_of(self._config, self._source), schema=schema)
         mapper = ReplayMapper(self._source, naming, self._names, self._known())
-        with into.lease() as conn:
-            destination = SchemaDestination(conn, schema, store, mapper)
+        with (
+            into.lease() as conn,
+            closing(SchemaDestination(conn, schema, store, mapper)) as destination,
+        ):
             self._replay(store, plan, destination, outcome)
             outcome.set_aside = destination.set_aside
-            if store.reader is None:
-                outcome.unproven = store.missing
-                return
-            self._prove(
-                outcome,
-                lambda: prove_replayed(
-                    self._config,
-                    self._source,
-                    into,
-                    destination.tables,
-                    replayed=destination.standing,
-                    quarantine=sql.Identifier(schema, QUARANTINE),
-                    wait=self._stop.wait,
-                ),
-            )
+        if store.reader is None:
+            outcome.unproven = store.missing
+            return
+        self._prove(
+            outcome,
+            lambda: prove_replayed(
+                self._config,
+                self._source,
+                into,
+                destination.tables,
+                replayed=destination.standing,
+                quarantine=sql.Identifier(schema, QUARANTINE),
+                wait=self._stop.wait,
+            ),
+        )
 
     def _into_target(
         self, store: Store, plan: Plan, outcome: ReplayOutcome, target: Target

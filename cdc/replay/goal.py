@@ -52,9 +52,9 @@ def find_goal(store: Store, until: Until, boundary_before: BoundaryBefore) -> Go
                 f"{store.source.name} has no event {until.seq}: its newest is {store.newest}."
             )
         return _goal(store, until.seq, _boundary(store, until.seq, boundary_before))
-    if until.time is None and store.reader is not None:
-        return _goal(store, store.newest, store.newest)
-    last = store.newest if until.time is None else store.last_until(until.time)
+    if until.time is None:
+        return _goal(store, store.newest, _boundary(store, store.newest, boundary_before))
+    last = store.last_until(until.time)
     boundary = _boundary(store, last, boundary_before)
     if boundary is None:
         raise StateNotKept(
@@ -63,7 +63,7 @@ def find_goal(store: Store, until: Until, boundary_before: BoundaryBefore) -> Go
             hint=f"--until-seq {last} replays to that event, even if it should lie within a"
             " transaction.",
         )
-    return replace(_goal(store, boundary, boundary), by_time=until.time is not None)
+    return replace(_goal(store, boundary, boundary), by_time=True)
 
 
 def _boundary(store: Store, seq: int, boundary_before: BoundaryBefore) -> int | None:
