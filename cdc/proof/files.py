@@ -12,7 +12,7 @@ from typing import Final
 from cdc.errors import SchemaMoved
 from cdc.event import LAYOUT, SEQ, VALUES
 from cdc.mapping.literals import literal
-from cdc.proof.following import LogGone
+from cdc.proof.following import MOST_EVENTS, LogGone, TooFarBehind
 from cdc.proof.outcome import ColumnDifference, Difference, TableOutcome
 from cdc.proof.replayed import OTHER_SHAPE
 from cdc.schema import Key, Row, Table, Value
@@ -20,7 +20,7 @@ from cdc.sqlite import introspect
 from cdc.sqlite.captures import Captured, captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
-from cdc.sqlite.lookup import row_of
+from cdc.sqlite.lookup import Lookup
 from cdc.sqlite.rows import Bound
 from cdc.sqlite.walk import TableWalk
 
@@ -35,7 +35,8 @@ def compare_files(
 ) -> list[TableOutcome]:
     """Compare the tables with these layouts with those of `copy`, which is as of event `seq`.
 
-    Raises LogGone where the source's log does not reach back to that event.
+    Raises LogGone where the source's log does not reach back to that event, TooFarBehind where too
+    much has changed since.
     """
     with ExitStack() as stack:
         file = stack.enter_context(SourceFile(source))
@@ -94,6 +95,10 @@ class _Moving:
             if event[LAYOUT] in self._changed and event[LAYOUT] in self._keys:
                 key = tuple(event[VALUES + i] for i in self._keys[event[LAYOUT]])
                 self._changed[event[LAYOUT]].add(_identity(key))
+        if sum(map(len, self._changed.values())) > MOST_EVENTS:
+            raise TooFarBehind(
+                f"In {self.file.path} more than {MOST_EVENTS:,} rows have changed since then."
+            )
         return found.complete
 
 
@@ -110,6 +115,8 @@ class _Comparison:
         self._outcome = outcome
         with other.reading():
             self._copy = introspect.source_table(other, capture.name)
+        self._in_copy = Lookup(other, self._copy)
+        self._in_source = Lookup(moving.file, self._source)
 
     def run(self) -> None:
         """Each row of the source in the copy, and each of the copy in the source."""
@@ -134,7 +141,7 @@ class _Comparison:
         if self._moving.has_changed(self._layout, key):
             self._outcome.owed += 1
             return
-        found = row_of(self._other, self._copy, key)
+        found = self._in_copy.row(key)
         if found is None:
             self._note("missing", key, row, None)
         elif _identity(found) != _identity(row):
@@ -159,7 +166,7 @@ class _Comparison:
                 key = _key(self._copy.table, row)
                 if self._moving.has_changed(self._layout, key):
                     continue
-                if row_of(self._moving.file, self._source, key) is None:
+                if self._in_source.row(key) is None:
                     self._note("extra", key, None, row)
         return len(some)
 
