@@ -89,6 +89,10 @@ CREATE INDEX by_price ON orders (price) WHERE price > 1;
 """
 
 
+PAST = "[archive]\nprune_after_seconds = 0\nsegment_events = 50\n"
+"""So short are the segments, and so soon is pruned."""
+
+
 class Shop:
     """A site whose source has a past: archived, pruned, and some events that are still live."""
 
@@ -105,7 +109,7 @@ class Shop:
         )
         site.sqlite("INSERT INTO words VALUES ('a', 1, x'00'), ('B', 2.5, NULL), ('ä', -0.5, x'')")
         site.sqlite("INSERT INTO notes VALUES ('x'), (NULL), ('z')")
-        site.configure(more="[archive]\nprune_after_seconds = 0\nsegment_events = 50\n")
+        site.configure(more=PAST)
         site.catch_up()
         site.sqlite("DELETE FROM orders WHERE id % 3 = 0; UPDATE words SET word = 'A' WHERE n = 1")
         site.catch_up()

@@ -1,9 +1,11 @@
 """`cdc replay` into each of its destinations, to the end and to earlier moments."""
 
 import psycopg
+import pytest
 
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.lock import SourceLock
+from tests.replay.conftest import PAST
 
 
 def test_a_sqlite_file_with_its_own_ddl(shop):
@@ -96,6 +98,47 @@ def test_a_target_that_was_dropped_entirely_is_rebuilt(shop):
     shop.target_is_proven()
     after = shop.site.postgres("SELECT name, created_at, copied_rows FROM cdc.captured_table")
     assert sorted(before) == sorted(after)
+
+
+@pytest.fixture
+def put_back(site, server_dsn):
+    """`put_back()`: PostgreSQL as it is now; what it returns, called, puts it back to that."""
+    name = f"{psycopg.conninfo.conninfo_to_dict(site.dsn)['dbname']}_old"
+
+    def keep():
+        run(f"CREATE DATABASE {name} TEMPLATE {name.removesuffix('_old')}")
+
+        def restore():
+            site.dsn = psycopg.conninfo.make_conninfo(site.dsn, dbname=name)
+            site.configure(more=PAST)
+
+        return restore
+
+    def run(statement):
+        with psycopg.connect(server_dsn, autocommit=True) as admin:
+            admin.execute(statement.encode())
+
+    yield keep
+    run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("by", ["cdc run", "cdc replay"])
+def test_postgresql_put_back_to_an_older_backup(shop, put_back, by):
+    """What it lacks was pruned from the file since. The daemon takes it from the archive; a replay
+    rebuilds all of it."""
+    shop.live()
+    restore = put_back()
+    shop.site.sqlite("DELETE FROM orders WHERE id % 5 = 0; UPDATE words SET n = n + 1")
+    shop.site.catch_up()
+    shop.site.sqlite("REPLACE INTO orders (item, price) SELECT item, price + 1 FROM orders")
+    shop.site.catch_up()
+    shop.site.sqlite("DELETE FROM notes WHERE text IS NULL")
+    restore()
+    [(position,)] = shop.site.postgres("SELECT applied_seq FROM cdc.source")
+    assert shop.site.sqlite("SELECT min(seq) FROM _cdc_changelog")[0][0] > position + 1
+    if by == "cdc replay":
+        assert shop.replay("--yes")["equal"]
+    shop.target_is_proven()
 
 
 def test_tables_that_were_dropped_or_spoilt_are_rebuilt(shop):

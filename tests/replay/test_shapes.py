@@ -138,6 +138,7 @@ class Evolution:
 
     def repair(self):
         """Rows are lost in PostgreSQL, and written again without an event."""
+        self.catch_up()
         self.stepper.close()
         with psycopg.connect(self.site.dsn, autocommit=True) as conn:
             conn.execute("SET cdc.session = 'on'")
