@@ -78,7 +78,9 @@ class Session:
         self.stops = stops
         with file.reading():
             self.changelog = Changelog(file, _keys(tables))
-        self.compactor = Compactor({t.layout: t.mapped for t in tables})
+        # A target that was put back lacks what others wrote to it before that, too.
+        mapped = {t.layout: t.mapped for t in tables}
+        self.compactor = Compactor(mapped, from_anybody=past is not None)
         self._schema_version = schema_version
         self._application_schema = application_schema
 

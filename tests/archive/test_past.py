@@ -77,3 +77,22 @@ def test_without_the_archive_a_restored_postgresql_is_refused(restored):
     with pytest.raises(SourceReplaced, match="the archive does not hold all") as caught:
         site.catch_up()
     assert "Put the archive's files back" in caught.value.hint
+
+
+def test_rows_of_the_way_back_are_among_what_it_lacks(store):
+    """Events that came from PostgreSQL itself are passed over otherwise: it had them then."""
+    site = store.site
+    site.configure(more="[archive]\nprune_after_seconds = 0\nsegment_events = 60\n")
+    site.catch_up()
+    site.sqlite("INSERT INTO t VALUES (?, ?, ?)", *[(i, i / 7, f"row {i}") for i in range(200)])
+    site.catch_up()
+    kept = backup(site)
+    site.sqlite("UPDATE t SET v = -v WHERE id % 2; DELETE FROM t WHERE id % 3 = 0")
+    site.sqlite("UPDATE _cdc_changelog SET origin = 1 WHERE seq > 200")
+    site.catch_up()
+    site.sqlite("INSERT INTO t VALUES (?, ?, ?)", *[(i, i / 7, None) for i in range(500, 600)])
+    site.catch_up()
+    restore(site, kept)
+    site.catch_up()
+    site.assert_equal()
+    site.assert_position_exact()

@@ -23,7 +23,7 @@ from tests.capture.workload import generate
 from tests.pipeline.test_random_workloads import Witness
 from tests.replay.witness import Points, rebuilt
 
-WORKLOADS = 16
+WORKLOADS = 10
 SOAK_WORKLOADS = 30
 SOAK_PARTS = 20
 """In parts, none of which takes as long as the limit on a single test."""
@@ -136,7 +136,7 @@ def _judge(seeds: range, legacy: Legacy, dsn: str, folder: Path) -> Counter[str]
 def test_random_points_of_random_workloads(legacy: Legacy, dsn: str, tmp_path: Path) -> None:
     """Whatever SQL, and wherever segments and baselines fall: what the witness saw, bit by bit."""
     counts = _judge(range(WORKLOADS), legacy, dsn, tmp_path)
-    assert counts["equal"] > 100, counts
+    assert counts["equal"] > 60, counts
     assert counts["equal"] > 4 * counts["not kept"], counts
 
 

@@ -18,7 +18,7 @@ from cdc.sqlite.rebuilt import RebuiltFile
 from tests.replay.witness import rows_of
 from tests.support.waiting import wait_until
 
-MOMENTS = 10
+MOMENTS = 7
 """Of the suite; a soak run dies at each."""
 
 TABLES = ("orders", "words", "notes")
