@@ -127,16 +127,20 @@ class NewFile(SourceFile):
         with translated(self.path):
             self.query(f"DELETE FROM {quote(table)}")
 
-    def complete(self, plan: Blueprint) -> None:
-        """Give the header what it is to say, and bring the whole file to the disk.
-
-        Raises SourceError where its schema has not become that of `plan`.
-        """
+    def end(self, plan: Blueprint) -> None:
+        """Give the header what it is to say, and close the file."""
         with translated(self.path):
             self.query("COMMIT")
             for setting in ("application_id", "user_version", "schema_version"):
                 self.query(f"PRAGMA {setting} = {getattr(plan, setting)}")
         self.close()
+
+    def complete(self, plan: Blueprint) -> None:
+        """End it, and bring the whole file to the disk.
+
+        Raises SourceError where its schema has not become that of `plan`.
+        """
+        self.end(plan)
         with SourceFile(self.path, only_look=True) as made, made.reading():
             differing = set(read(made).objects) ^ set(plan.objects)
         if differing:

@@ -11,11 +11,9 @@ from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.moves import application_schema
 from cdc.sqlite.names import quote
 from cdc.sqlite.rowform import RowForm, form_of
-from cdc.sqlite.triggers import mirror_name
+from cdc.sqlite.skeleton import skeleton
+from cdc.sqlite.triggers import is_mirror
 from cdc.sqlite.verification import Finding, verify
-
-_BY_THE_WAY = "sqlite_"
-"""SQLite's own tables: small, and changed with the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Origin:
     """What must not change before the copy is complete, but for a freeze or a thaw.
 
     `captured` are the tables of which the log tells, `others` those of the application of which it
-    does not.
+    does not, and `small` those of ours and of SQLite that are there already.
     """
 
     file: SourceFile
@@ -32,6 +30,7 @@ class Origin:
     log_id: str
     captured: list[Captured]
     others: list[RowForm]
+    small: dict[str, RowForm]
     application_schema: int
 
     def check(self) -> None:
@@ -39,52 +38,51 @@ class Origin:
         if application_schema(self.file) != self.application_schema:
             raise SchemaMoved(f"The schema of {self.file.path} changed.")
 
-    @property
-    def mirrors(self) -> set[str]:
-        """The names of the mirrors, which follow from the tables."""
-        return {mirror_name(each.layout) for each in self.captured}
-
     def plan_now(self) -> Blueprint:
         """The plan with what a freeze has made or taken away; in a transaction."""
-        return _plan(self.file, with_capture=self.with_capture)
+        return _plan(blueprint.read(self.file), with_capture=self.with_capture)
 
-    def by_the_way(self, plan: Blueprint) -> list[RowForm]:
+    def small_now(self, plan: Blueprint) -> list[RowForm]:
         """The small tables of ours and of SQLite, for the last moment; in a transaction."""
-        names = (
-            table.name
-            for table in plan.tables()
-            if (table.own and table.name not in self.mirrors) or _is_sqlites(table.name)
-        )
-        return _forms(self.file, names)
+        return [
+            self.small.get(name) or form_of(introspect.source_table(self.file, name))
+            for name in _small(plan)
+        ]
 
 
 def look(file: SourceFile, *, with_capture: bool) -> Origin:
-    """Look at a captured file; for use within a read transaction.
+    """Look at a captured file, in short reads.
 
     Raises SourceError where the log does not tell everything of each captured table.
     """
-    own = log.read(file)
-    if own is None:
-        raise SourceError(
-            f"{file.path} is not captured, so it cannot be copied while it is written to.",
-            hint="Run cdc install or cdc run first.",
+    with skeleton(file) as (schema, whole):
+        own = log.read(schema)
+        if own is None:
+            raise SourceError(
+                f"{file.path} is not captured, so it cannot be copied while it is written to.",
+                hint="Run cdc install or cdc run first.",
+            )
+        _check_captures(schema, file)
+        plan = _plan(whole, with_capture=with_capture)
+        tables = captured(schema)
+        small = _small(plan)
+        known = {*small, *(each.name for each in tables)}
+        others = [t.name for t in plan.tables() if t.name not in known and not t.own]
+        return Origin(
+            file,
+            with_capture,
+            plan,
+            own.id,
+            tables,
+            _forms(schema, others, file),
+            {form.name: form for form in _forms(schema, small, file)},
+            application_schema(schema),
         )
-    _check_captures(file)
-    plan = _plan(file, with_capture=with_capture)
-    tables = captured(file)
-    known = {each.name for each in tables}
-    others = [
-        table.name
-        for table in plan.tables()
-        if table.name not in known and not table.own and not _is_sqlites(table.name)
-    ]
-    forms = _forms(file, others)
-    return Origin(file, with_capture, plan, own.id, tables, forms, application_schema(file))
 
 
-def _check_captures(file: SourceFile) -> None:
-    stored = stored_captures(file)
-    found = verify(file, [capture.name for capture in stored])
+def _check_captures(schema: SourceFile, file: SourceFile) -> None:
+    stored = stored_captures(schema)
+    found = verify(schema, [capture.name for capture in stored])
     sound = (Finding.INTACT, Finding.OUTDATED)
     faulty = [c.name for c in stored if not c.mirrored or found[c.name] not in sound]
     if faulty:
@@ -94,22 +92,27 @@ def _check_captures(file: SourceFile) -> None:
         )
 
 
-def _plan(file: SourceFile, *, with_capture: bool) -> Blueprint:
-    found = blueprint.read(file)
+def _plan(whole: Blueprint, *, with_capture: bool) -> Blueprint:
     if with_capture:
-        return found
-    return replace(found, objects=tuple(each for each in found.objects if not each.own))
+        return whole
+    return replace(whole, objects=tuple(each for each in whole.objects if not each.own))
 
 
-def _is_sqlites(table: str) -> bool:
-    return table.lower().startswith(_BY_THE_WAY)
+def _small(plan: Blueprint) -> list[str]:
+    """The tables of ours but for the mirrors, which follow from the others, and SQLite's own."""
+    return [
+        table.name
+        for table in plan.tables()
+        if (table.own and not is_mirror(table.name)) or table.name.lower().startswith("sqlite_")
+    ]
 
 
-def _forms(file: SourceFile, names: Iterable[str]) -> list[RowForm]:
+def _forms(schema: SourceFile, names: Iterable[str], file: SourceFile) -> list[RowForm]:
     try:
-        return [form_of(introspect.source_table(file, name)) for name in names]
+        return [form_of(introspect.source_table(schema, name)) for name in names]
     except CaptureRefused as error:
+        reason = str(error).replace(str(schema.path), str(file.path))
         raise SourceError(
-            f"{file.path} cannot be copied while it is written to: {error}",
+            f"{file.path} cannot be copied while it is written to: {reason}",
             hint="Copy the file itself while the application rests.",
         ) from error

@@ -120,8 +120,7 @@ class _Stopped(Exception):
 
 
 def _attempt(file: SourceFile, path: Path, wish: _Wish) -> Replica | None:
-    with file.reading():
-        found = origin.look(file, with_capture=wish.log_from is not None)
+    found = origin.look(file, with_capture=wish.log_from is not None)
     copy = NewFile.create(path, found.plan)
     try:
         return _Making(found, copy, wish).run()
@@ -259,7 +258,7 @@ class _Making:
         with self._file.reading():
             self._check()
             plan = self._origin.plan_now()
-            own = self._origin.by_the_way(plan)
+            own = self._origin.small_now(plan)
             rows = self._unlogged.read_now(own, small)
             if isinstance(rows, RowForm):
                 return rows

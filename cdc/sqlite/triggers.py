@@ -274,6 +274,11 @@ def mirror_name(layout: int) -> str:
     return f"{OWN_PREFIX}mirror_{layout}"
 
 
+def is_mirror(name: str) -> bool:
+    """Whether a table is the mirror of a capture."""
+    return name.startswith(mirror_name(0)[:-1])
+
+
 def render(source: SourceTable, layout: int) -> CaptureSql:
     """All the SQL that captures `source` under the layout with this id."""
     sql = _Renderer(source, layout)
