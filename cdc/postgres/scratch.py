@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from psycopg import conninfo, sql
 
 from cdc.errors import TargetRefused
@@ -80,10 +81,22 @@ def drop(conn: Connection, name: str) -> bool:
     with translated(f"drop the database {name}"):
         found = conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
         if found is not None:
-            conn.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            _drop(conn, name)
     return found is not None
+
+
+def _drop(conn: Connection, name: str) -> None:
+    plain = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
+    try:
+        conn.execute(plain + sql.SQL(" WITH (FORCE)"))
+    except psycopg.errors.InsufficientPrivilege:
+        # Autovacuum is in it, which only a superuser may end. A plain DROP asks it to leave.
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
+            (name,),
+        )
+        conn.execute(plain)
 
 
 def dsn_of(dsn: str, name: str) -> str:
