@@ -47,6 +47,9 @@ command = ["sh", "-c", "test ! -e fail"]
 daemon leaves to the next command.
 """
 
+PATIENCE_SECONDS = 120.0
+"""For the first copy, beside soak runs of others."""
+
 OF_THE_OTHER_SIDE = 1_000_000
 """From here on the rows are PostgreSQL's prober's."""
 
@@ -60,10 +63,16 @@ def replicated(site, more: str = MORE, names: tuple[str, str] = NAMES, **setting
     site.sqlite(OTHER, name=names[1])
     (site.folder / ".env").write_text("DB_ENGINE=sqlite\n")
     site.configure(*names, more=more, poll_ms=100, **settings)
-    site.daemon()
-    wait_until(site.caught_up)
+    follow(site)
     prove(site)
     return site
+
+
+def follow(site) -> None:
+    """Start a daemon, and wait until it follows every file."""
+    site.start()
+    wait_until(lambda: all(lag.state == "tailing" for lag in site.lags()), PATIENCE_SECONDS)
+    wait_until(site.caught_up, PATIENCE_SECONDS)
 
 
 def prove(site) -> None:

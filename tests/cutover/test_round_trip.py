@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 
 from . import ledger
 from .conftest import run
+from .shop import follow
 from .trading import KEPT_TICKS, SERVICES, TICKERS, second
 
 HERE = Path(__file__).parent
@@ -53,8 +54,7 @@ def market(site):
             site.sqlite(ddl.load(each), name=name)
     site.sqlite(COUNTER, name="trades.db")
     site.configure(*TABLES, more=MORE)
-    site.daemon()
-    wait_until(site.caught_up)
+    follow(site)
     return site
 
 
@@ -88,7 +88,7 @@ class Services:
                 for name, count in wanted.items()
             )
 
-        wait_until(enough, 60, what=lambda: {n: self.acknowledged(n)[-1:] for n in wanted})
+        wait_until(enough, 120, what=lambda: {n: self.acknowledged(n)[-1:] for n in wanted})
 
     def stop(self) -> None:
         for process in self._running:
@@ -187,7 +187,7 @@ def round_trip(site, seed: int) -> None:
             if turn == 0:
                 assert_switched(run(site, Rollback), "rolled_back")
         made.stop()
-        wait_until(lambda: all(lag.lag_events == 0 for lag in site.lags()))
+        wait_until(lambda: all(lag.lag_events == 0 for lag in site.lags()), 120)
         wanted, found = expected(made), held(site)
         for side, tables in found.items():
             for table, rows in tables.items():
