@@ -29,6 +29,9 @@ MOST_ASIDE: Final = 10_000_000
 """As many rows as any configuration lets a source set aside: they may all come back here."""
 QUARANTINE: Final = "_cdc_quarantine"
 
+MOST_ASIDE: Final = 10_000_000
+"""As many rows as any configuration lets a source set aside: they may all come back here."""
+
 
 @dataclass(frozen=True, slots=True)
 class RebuiltTable:
