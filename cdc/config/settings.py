@@ -77,7 +77,13 @@ class PostgresConfig(Section, frozen=True, kw_only=True):
         ),
     ] = "keep"
     max_connections: Annotated[
-        int, Meta(ge=1, le=1_000, description="Most connections to PostgreSQL at any one time.")
+        int,
+        Meta(
+            ge=4,
+            le=1_000,
+            description="Most connections to PostgreSQL at any one time: for any number of sources."
+            " A proof takes three.",
+        ),
     ] = 5
     synchronous_commit: Annotated[
         bool,

@@ -144,7 +144,7 @@ def test_message(text: str, message: str, tmp_path: Path) -> None:
 
 
 BOUNDS = {
-    "postgres.max_connections": (1, 1_000),
+    "postgres.max_connections": (4, 1_000),
     "replication.lock_bound_ms": (1, 10_000),
     "replication.poll_ms": (10, 60_000),
     "replication.batch_events": (1, 1_000_000),

@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 import psycopg
 
+from cdc.postgres.connection import Target
+from cdc.proof.request import Request
+from cdc.proof.sources import prove
 from cdc.proof.tables import TableRun
 from tests.support.waiting import wait_until
 
@@ -166,6 +169,17 @@ def test_how_much_is_left_is_known_from_the_start(site, monkeypatch):
     seen.clear()
     site.prove(watch=watch)
     assert seen == [(0, 10000), (0, 5000), (0, 5000), (0, 0)]
+
+
+def test_three_connections_are_enough(site, monkeypatch):
+    """One that keeps others from proving, one for a range, and one to open the next or to save."""
+    monkeypatch.setattr("cdc.proof.table.FIRST_RANGE", 100)
+    monkeypatch.setattr("cdc.proof.tables.SAVE_SECONDS", 0.0)
+    site.sqlite(TABLES)
+    site.configure()
+    site.catch_up()
+    with Target(site.dsn, max_connections=3, lease_timeout_seconds=5.0) as target:
+        assert prove(site.config, target, Request(full=True)).converged
 
 
 def test_what_is_applied_while_a_proof_begins_is_not_forgotten(site, monkeypatch):

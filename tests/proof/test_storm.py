@@ -31,6 +31,12 @@ def differences(verdict):
     return [table for source in verdict.sources for table in source.tables if table.differences]
 
 
+def alarms(verdict):
+    """What differs or is unsound. A file that others lock for too long is none: nobody can tell."""
+    tables = [table for source in verdict.sources for table in source.tables]
+    return [each for each in tables if each.differences or each.stale or not each.sound]
+
+
 def test_no_false_alarm_while_the_changelog_is_pruned(site):
     """Events are archived and taken out of the log while proofs rest on it; each one converges."""
     storm = site.storm("--journal", "WAL", "--pause", 0.002)
@@ -111,7 +117,7 @@ def test_no_false_alarm_beside_the_services_for_an_hour(site, tmp_path, part):
     with Fleet.start(Path(site.folder), pace=20) as fleet:
         while time.monotonic() < end:
             verdict = site.prove(full=chance.random() < 0.3)
-            assert verdict.converged, verdict
+            assert alarms(verdict) == []
             assert fleet.failed() == []
-            verdicts += 1
+            verdicts += verdict.converged
     assert verdicts > SOAK_SECONDS / 30
