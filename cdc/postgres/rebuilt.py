@@ -25,8 +25,6 @@ from cdc.rebuilt import Standing
 from cdc.resources import load_sql
 
 STATE: Final = "_cdc_replay"
-MOST_ASIDE: Final = 10_000_000
-"""As many rows as any configuration lets a source set aside: they may all come back here."""
 QUARANTINE: Final = "_cdc_quarantine"
 
 MOST_ASIDE: Final = 10_000_000
