@@ -9,15 +9,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cdc.cli.output import duration, tell
+from cdc.cli.output import duration
 from cdc.cutover.phases import Report
 
 REFRESH_PER_SECOND = 5
-
-
-def tell_phase(words: str) -> None:
-    """Say in a line of its own what begins now."""
-    tell(f"… {words}")
 
 
 class CutoverProgress:
