@@ -18,7 +18,7 @@ ROOT = Path(cdc.__file__).parents[1]
 """Where `import cdc` finds the package, installed or not."""
 
 AS_USER = """
-import getpass, encodings.idna, os, sys
+import getpass, encodings.idna, encodings.utf_8_sig, os, sys
 from cdc.cli import main
 from cdc.cli.main import build_app
 from cdc.resources import load_sql
