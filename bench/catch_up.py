@@ -21,8 +21,8 @@ from cdc.event import OP, SEQ, VALUES, Event, Op
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 
 BOUND = ("at least", 20.0)
 NAIVE_TRANSACTION: Final = 100

@@ -15,16 +15,16 @@ from bench.catch_up import catch_up
 from bench.report import Figure, interleaved
 from cdc import garbage
 from cdc.config import load
-from cdc.pipeline.into_schema import SchemaDestination
-from cdc.pipeline.names import TargetNames, naming_of
-from cdc.pipeline.replay_mapping import ReplayMapper
-from cdc.pipeline.replaying import ReplayProgress, replay
-from cdc.pipeline.stop import Stop
+from cdc.crossing.names import TargetNames, naming_of
 from cdc.postgres import state
 from cdc.postgres.connection import Target
+from cdc.rebuild.into_schema import SchemaDestination
+from cdc.rebuild.replay_mapping import ReplayMapper
+from cdc.rebuild.replaying import ReplayProgress, replay
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
+from cdc.stop import Stop
 
 BOUND: Final = ("at least", 1.0)
 

@@ -8,12 +8,16 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.postgres import embedded
 from tests.support.command import Command, command
 from tests.support.server import Server
 from tests.support.sites import Site
+
+settings.register_profile("cdc", parent=settings.default, deadline=None)
+settings.load_profile("cdc")  # no test may count on a quiet machine
 
 SECRET = "swordfish-and-custard"
 """The password in every connection string; no server asks for it, and nothing may print it."""

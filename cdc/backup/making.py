@@ -27,12 +27,12 @@ from cdc.backup.shelf import Shelf
 from cdc.backup.trial import PURPOSE, BackupTrial
 from cdc.config import Config, SourceConfig
 from cdc.errors import BackupError, CdcError, TargetRefused
-from cdc.pipeline.stop import Stop
 from cdc.postgres import exported, hold_back, scratch, state, tools
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.gate import Gate, read_gate
 from cdc.sqlite import replica, surroundings
 from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.stop import Stop
 
 DUMP: Final = "postgres.dump"
 SOURCES: Final = "sources"

@@ -16,10 +16,10 @@ from cdc.backup.manifest import KeptSource, Manifest
 from cdc.backup.progress import Progress
 from cdc.cutover.openers import openers
 from cdc.errors import BackupError, SourceHeld
-from cdc.pipeline.stop import Stop
 from cdc.postgres import place
 from cdc.postgres.connection import Target
 from cdc.sqlite.lock import holder
+from cdc.stop import Stop
 
 BESIDE: Final = ("", "-wal", "-shm", "-journal")
 """What SQLite has beside a database, and with it."""

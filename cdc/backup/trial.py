@@ -11,12 +11,12 @@ from cdc.backup.manifest import Manifest, Trial
 from cdc.backup.progress import Progress
 from cdc.config import Config
 from cdc.pipeline.daemon import Daemon
-from cdc.pipeline.stop import Stop
 from cdc.postgres import scratch, stopped
 from cdc.postgres.connection import Connection, Target
 from cdc.proof.outcome import TableOutcome, Verdict
 from cdc.proof.request import Request
 from cdc.proof.sources import prove
+from cdc.stop import Stop
 
 PURPOSE: Final = "try"
 

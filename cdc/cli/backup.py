@@ -13,8 +13,8 @@ from cdc.cli.options import ConfigOption, JsonOption, load_config, target_dsn
 from cdc.cli.output import DATA, ERRORS, duration, put_json, tell
 from cdc.config import Config
 from cdc.errors import BackupDamaged
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 
 
 def backup(

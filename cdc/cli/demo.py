@@ -16,8 +16,8 @@ from cdc.demo import premises
 from cdc.demo.fleet import Fleet
 from cdc.demo.performance import Stage, check
 from cdc.errors import ConfigError
-from cdc.pipeline.stop import Stop
 from cdc.postgres import embedded
+from cdc.stop import Stop
 
 
 def demo(

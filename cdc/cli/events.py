@@ -13,12 +13,12 @@ from cdc.cli.options import ConfigOption, SourceOption, load_config
 from cdc.cli.output import tell
 from cdc.config import Config
 from cdc.errors import ConfigError
-from cdc.pipeline.stop import Stop
 from cdc.replay.feed import Feed
 from cdc.replay.feed import follow as follow_feeds
 from cdc.replay.instants import instant_of, parse_instant
 from cdc.replay.reader import EventReader, sources_of
 from cdc.replay.selection import Selection
+from cdc.stop import Stop
 
 
 class EventFormat(enum.StrEnum):

@@ -8,9 +8,9 @@ from cdc.cli.output import put_json, tell
 from cdc.cli.page import Circumstances, check_place, write_page
 from cdc.cli.rehearse_html import as_html
 from cdc.cli.rehearse_report import as_json, print_rehearsal
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.rehearsal.play import Play
+from cdc.stop import Stop
 
 
 def rehearse(

@@ -19,15 +19,15 @@ from cdc.cli.output import ERRORS, put_json, tell
 from cdc.cli.replay_progress import ReplayBars
 from cdc.cli.replay_report import as_json, print_outcome
 from cdc.config import Config
+from cdc.crossing.names import TargetNames
 from cdc.errors import ConfigError, TargetError
-from cdc.pipeline.names import TargetNames
-from cdc.pipeline.source_replay import SourceReplay
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.rebuild.source_replay import SourceReplay
 from cdc.replay.goal import Until
 from cdc.replay.instants import parse_instant
 from cdc.replay.reader import sources_of
 from cdc.replay.request import Into, IntoDatabase, IntoFile, IntoSchema, IntoTarget, Request
+from cdc.stop import Stop
 
 
 def replay(

@@ -5,8 +5,8 @@ from typing import Any
 
 from cdc.cli.output import DATA, duration
 from cdc.cli.verify_report import describe
-from cdc.pipeline.source_replay import ReplayOutcome
 from cdc.proof.outcome import TableOutcome
+from cdc.rebuild.source_replay import ReplayOutcome
 from cdc.replay.forms import time_form
 from cdc.replay.goal import Goal
 from cdc.replay.request import Into, IntoDatabase, IntoFile, IntoSchema, Request

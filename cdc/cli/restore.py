@@ -13,8 +13,8 @@ from cdc.cli.options import EMBEDDED_DIRECTORY, ConfigOption, JsonOption, load_c
 from cdc.cli.output import DATA, ERRORS, put_json, tell
 from cdc.config import EMBEDDED
 from cdc.errors import BackupError
-from cdc.pipeline.stop import Stop
 from cdc.postgres import embedded
+from cdc.stop import Stop
 
 
 def restore(

@@ -14,7 +14,7 @@ from cdc.cutover.watchman import Watchman
 from cdc.errors import CdcError, Finished
 from cdc.logs import fields
 from cdc.pipeline.daemon import Daemon
-from cdc.pipeline.stop import Stop
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from cdc.cli.page import Circumstances, check_place, write_page
 from cdc.cli.verify_html import as_html
 from cdc.cli.verify_progress import VerifyProgress
 from cdc.cli.verify_report import as_json, print_verdict
-from cdc.pipeline.stop import Stop
+from cdc.pipeline.repairing import prove_and_repair
 from cdc.proof.outcome import Verdict
-from cdc.proof.repair import prove_and_repair
 from cdc.proof.request import Request
 from cdc.proof.sources import prove
+from cdc.stop import Stop
 
 
 def verify(

@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from cdc.config import Config, SourceConfig
+from cdc.crossing.pairs import pairs
 from cdc.cutover.parentage import Touched
 from cdc.cutover.phases import Aborted
 from cdc.errors import CdcError, HoldEnded, TargetError, TargetRefused
 from cdc.event import LAYOUT, OP, SEQ, VALUES, Op
 from cdc.mapping.literals import literal
-from cdc.pipeline.pairs import pairs
 from cdc.postgres import hold_back, queue, state
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.switches import Direction

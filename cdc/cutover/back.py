@@ -11,6 +11,7 @@ from typing import Final
 from uuid import uuid4
 
 from cdc.config import Config
+from cdc.crossing.pairs import pairs
 from cdc.cutover import behind, files, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
@@ -20,7 +21,6 @@ from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
 from cdc.errors import CdcError, TargetError, TargetUnavailable
-from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
 from cdc.postgres import queue, reverse, sequences, state, switches
 from cdc.postgres.connection import Target

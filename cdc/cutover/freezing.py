@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.config import Config
+from cdc.crossing.pairs import pairs
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.parentage import Parentage
 from cdc.cutover.phases import Aborted, Report
 from cdc.errors import HoldEnded, SchemaMoved, SourceBusy
-from cdc.pipeline.pairs import pairs
 from cdc.postgres import sequences, state
 from cdc.postgres.connection import Target
 from cdc.sqlite import direction, numbers

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from cdc.config import Config
 from cdc.config.references import Orphans
 from cdc.constraints import ForeignKey, folded
+from cdc.crossing.pairs import Pair, pairs
+from cdc.crossing.references import references_of
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.pairs import Pair, pairs
-from cdc.pipeline.references import references_of
 from cdc.postgres import orphans
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.foreign_keys import ForeignKeyDesign

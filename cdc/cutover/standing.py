@@ -4,9 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from cdc.crossing.pairs import pairs
 from cdc.cutover.sight import Found, Sight
 from cdc.pipeline.lag import measure
-from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
 from cdc.pipeline.terms import differing, terms_of
 from cdc.postgres import terms

@@ -21,10 +21,10 @@ from cdc.cutover.phases import Aborted, Report
 from cdc.cutover.vigil import Vigil
 from cdc.errors import CdcError, TargetError
 from cdc.logs import fields
-from cdc.pipeline.stop import Stop
 from cdc.postgres import state, switches
 from cdc.postgres.connection import Target
 from cdc.postgres.switches import Switch
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

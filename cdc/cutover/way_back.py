@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from cdc.crossing.pairs import pairs
 from cdc.cutover.sight import Found, Sight
 from cdc.mapping.limits import limits as of_table
 from cdc.pipeline import canary as trial
 from cdc.pipeline import errand
-from cdc.pipeline.pairs import pairs
 from cdc.postgres import queue, reverse
 from cdc.sqlite.connection import SourceFile
 

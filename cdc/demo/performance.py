@@ -15,8 +15,8 @@ from cdc.errors import CdcError
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import measure
 from cdc.pipeline.progress import SourceProgress, SourceState
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 
 LOOK_SECONDS: Final = 0.2
 

@@ -1,4 +1,1 @@
-"""The ways from a SQLite file to PostgreSQL: the copy, then the tail.
-
-Only this package, and the proof, know both sides.
-"""
+"""The ways from a SQLite file to PostgreSQL and back: the copy, the tail, the way back."""

@@ -9,8 +9,8 @@ from cdc.errors import ArchiveDamaged, ArchiveError, SourceError, TargetError
 from cdc.logs import fields
 from cdc.pipeline.archiving import SourceArchive
 from cdc.pipeline.progress import SourceProgress, SourceState
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

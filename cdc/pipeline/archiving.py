@@ -21,7 +21,6 @@ from cdc.errors import ArchiveError, SourceReplaced
 from cdc.event import JULIAN_DAY_OF_UNIX_EPOCH
 from cdc.logs import fields
 from cdc.pipeline.baselines import BaselineWriter, Tables
-from cdc.pipeline.stop import Stop
 from cdc.postgres import archived, hold_back, state
 from cdc.postgres.connection import Target
 from cdc.sqlite import layouts
@@ -31,6 +30,7 @@ from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
 from cdc.sqlite.pruning import FEWEST, prune
 from cdc.sqlite.rows import Bound
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import msgspec
 
+from cdc.crossing.pairs import pairs
 from cdc.errors import CdcError
 from cdc.mapping.table import MappedTable, TargetColumn
 from cdc.mapping.types import BIGINT, TEXT
-from cdc.pipeline.pairs import pairs
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.returning import Returning
 from cdc.postgres import trial as in_postgres

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from cdc.constraints import ForeignKey, Untranslated, folded
+from cdc.crossing.references import Reference, SourceReferences
 from cdc.logs import fields
 from cdc.mapping.terms import NotTranslatable
-from cdc.pipeline.references import Reference, SourceReferences
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import conditions, constraints, ddl, left_out
 from cdc.postgres.connection import Connection, Target

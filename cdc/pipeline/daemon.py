@@ -12,14 +12,14 @@ from cdc.pipeline.archiver import Archiver
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.inbox import Inbox
 from cdc.pipeline.progress import SourceProgress
-from cdc.pipeline.stop import Alarm, Stop
-from cdc.pipeline.wakeup import Watch
 from cdc.pipeline.worker import SourceWorker
 from cdc.postgres.connection import Target
 from cdc.proof.watch import DriftWatch
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
+from cdc.sqlite.wakeup import Watch
+from cdc.stop import Alarm, Stop
 
 SHOW_SECONDS: Final = 0.5
 

@@ -14,13 +14,13 @@ from cdc.pipeline import canary, repair, retry, setting_aside
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres import requests
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock, holder
+from cdc.stop import Stop
 
 Errand = Callable[[Target, Replication, str, Any], Any]
 """Does what the argument says (JSON) for one source whose tables are all copied."""

@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from cdc.ahead import Ahead, ReadAhead
 from cdc.config import ReplicationConfig
+from cdc.crossing.references import Reference
 from cdc.errors import SourceBusy, UniqueConflict, ValueDoesNotFit
 from cdc.logs import fields
-from cdc.pipeline.ahead import Ahead, ReadAhead
 from cdc.pipeline.backlog import NO_BATCH, Backlog, Batch, BatchReader
 from cdc.pipeline.constraints import SourceConstraints
 from cdc.pipeline.copying import CopyReader, Piece
 from cdc.pipeline.late_keys import LateKeys
 from cdc.pipeline.progress import SourceProgress, SourceState, TableProgress
-from cdc.pipeline.references import Reference
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres import quarantine, tables

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from cdc.crossing.pairs import pairs
 from cdc.errors import DirectionChanged, Finished, SourceError, TargetError
 from cdc.logs import fields
-from cdc.pipeline.pairs import pairs
 from cdc.pipeline.returning import Returning
 from cdc.postgres import queue, reverse
 from cdc.postgres.connection import Target

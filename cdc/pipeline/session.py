@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from typing import Final
 
 from cdc.config import Config, SourceConfig
+from cdc.crossing import references
+from cdc.crossing.fitting import Look
+from cdc.crossing.mapper import TableMapper
+from cdc.crossing.names import naming_of
+from cdc.crossing.overrides import check_selection
 from cdc.errors import CdcError, SchemaMoved
 from cdc.logs import fields
-from cdc.pipeline import identity, references
+from cdc.pipeline import identity
 from cdc.pipeline.batch import Compactor
-from cdc.pipeline.fitting import Look
-from cdc.pipeline.mapper import TableMapper
-from cdc.pipeline.names import naming_of
-from cdc.pipeline.overrides import check_selection
 from cdc.pipeline.past import Past
-from cdc.pipeline.stop import Stop
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.pipeline.terms import terms_of
@@ -36,6 +36,7 @@ from cdc.sqlite.log import read as log_of
 from cdc.sqlite.mirrors import fill_mirrors
 from cdc.sqlite.moves import application_schema
 from cdc.sqlite.verification import Finding, verify
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

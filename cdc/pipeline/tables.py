@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from cdc.config import SourceConfig
 from cdc.constraints import NO_CONSTRAINTS, Constraints
+from cdc.crossing.mapper import TableMapper
+from cdc.crossing.names import TargetNames
+from cdc.crossing.overrides import check_overrides, table_config
 from cdc.errors import ConfigError, TableGone, TargetRefused
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.adoption import take
 from cdc.pipeline.descent import absorbed, origins, predecessor
-from cdc.pipeline.mapper import TableMapper
-from cdc.pipeline.names import TargetNames
-from cdc.pipeline.overrides import check_overrides, table_config
 from cdc.pipeline.stops import Stops
 from cdc.postgres import state, tables
 from cdc.postgres.adoption import refuse_differences

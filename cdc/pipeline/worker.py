@@ -12,6 +12,7 @@ from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random, wait_random_exponential
 
 from cdc.config import Config, SourceConfig
+from cdc.crossing.references import references_of
 from cdc.errors import (
     CdcError,
     DirectionChanged,
@@ -26,15 +27,14 @@ from cdc.errors import (
 from cdc.logs import fields
 from cdc.pipeline import errand
 from cdc.pipeline.progress import SourceProgress, SourceState
-from cdc.pipeline.references import references_of
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.reverse import POLL_SECONDS, ReverseFlow
 from cdc.pipeline.session import Session, SessionEnded, WayBack, open_session
-from cdc.pipeline.stop import Alarm, Stop
-from cdc.pipeline.wakeup import LOOKS
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
+from cdc.sqlite.wakeup import LOOKS
+from cdc.stop import Alarm, Stop
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from cdc.config import Config, SourceConfig
 from cdc.config.toml import toml_value
 from cdc.constraints import folded
+from cdc.crossing.fitting import Look
+from cdc.crossing.mapper import TableMapper
+from cdc.crossing.names import TargetNames, naming_of
+from cdc.crossing.overrides import check_overrides, check_selection, table_config, wishes_of
+from cdc.crossing.references import Reference, check, references_of
 from cdc.errors import CaptureRefused, ConfigError, SourceUnavailable, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.fitting import Look
-from cdc.pipeline.mapper import TableMapper
-from cdc.pipeline.names import TargetNames, naming_of
-from cdc.pipeline.overrides import check_overrides, check_selection, table_config, wishes_of
-from cdc.pipeline.references import Reference, check, references_of
 from cdc.plan import advice
 from cdc.plan.checks import broken_checks
 from cdc.plan.entry import toml_key

@@ -11,9 +11,9 @@ from psycopg import sql
 
 from cdc.config import Config
 from cdc.constraints import ForeignKey, folded
+from cdc.crossing import references as configured
 from cdc.mapping.table import MappedTable
 from cdc.mapping.terms import NotTranslatable
-from cdc.pipeline import references as configured
 from cdc.postgres.connection import Connection
 from cdc.postgres.ddl import qualified
 from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cdc.config import Config, SourceConfig
+from cdc.crossing.mapper import kept_mapping
 from cdc.errors import CdcError, ConfigError, GateMoved, SourceReplaced, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import hold_back, state, stopped, switches
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.gate import read_gate

@@ -15,8 +15,8 @@ from functools import partial
 from hashlib import md5
 from typing import Final
 
+from cdc.ahead import ReadAhead
 from cdc.errors import CdcError
-from cdc.pipeline.ahead import ReadAhead
 from cdc.proof.gaps import WHOLE, Gap
 from cdc.proof.kept import KeptRange
 from cdc.proof.outcome import TableOutcome

@@ -13,13 +13,13 @@ from typing import Final
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError
 from cdc.logs import fields
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Connection, Target
 from cdc.proof import drift, runs
 from cdc.proof.outcome import SourceOutcome
 from cdc.proof.request import Request
 from cdc.proof.source import ProofStopped
 from cdc.proof.sources import SourceProof
+from cdc.stop import Stop
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from cdc.errors import CdcError
-from cdc.pipeline.stop import Stop
+from cdc.stop import Stop
 
 STOP_SECONDS: Final = 30.0
 """For a companion to end what it is at."""

@@ -7,10 +7,10 @@ from typing import Final
 from cdc.config import Config
 from cdc.errors import CdcError, SourceBusy
 from cdc.pipeline.daemon import Daemon
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.reenactment import Load, Reenactment
+from cdc.stop import Stop
 
 POLL_SECONDS: Final = 0.01
 """Between two looks at a file to which nothing was written."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.config import Config
+from cdc.crossing.pairs import pairs
 from cdc.cutover import gates
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
@@ -13,9 +14,7 @@ from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
 from cdc.errors import CdcError, SourceError, TargetRefused
 from cdc.pipeline.lag import SourceLag, measure
-from cdc.pipeline.pairs import pairs
 from cdc.pipeline.progress import SourceState
-from cdc.pipeline.stop import Stop
 from cdc.postgres import exercise, switches
 from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
@@ -27,6 +26,7 @@ from cdc.rehearsal.outcome import Rehearsal, Round
 from cdc.rehearsal.scene import Scene, folder_of, scene
 from cdc.sqlite import direction, log, replica, surroundings
 from cdc.sqlite.connection import SourceFile
+from cdc.stop import Stop
 
 ROUNDS: Final = 3
 """How often it goes there and back, so that there is a median."""

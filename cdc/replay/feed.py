@@ -5,13 +5,13 @@ from typing import Literal, Protocol
 
 from cdc.errors import SourceBusy
 from cdc.event import LAYOUT, Event
-from cdc.pipeline.stop import Alarm, Stop
-from cdc.pipeline.wakeup import LOOKS, Watch
 from cdc.replay.debezium import Envelopes
 from cdc.replay.forms import event_line
 from cdc.replay.reader import EventReader
 from cdc.replay.selection import Chosen, Selection
 from cdc.schema import Table
+from cdc.sqlite.wakeup import LOOKS, Watch
+from cdc.stop import Alarm, Stop
 
 Format = Literal["json", "debezium"]
 

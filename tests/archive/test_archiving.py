@@ -9,10 +9,10 @@ import pytest
 
 from cdc.archive.audit import audit
 from cdc.pipeline.archiving import SourceArchive
-from cdc.pipeline.stop import Stop
 from cdc.postgres import archived, hold_back
 from cdc.sqlite import pruning
 from cdc.sqlite.lock import SUFFIX
+from cdc.stop import Stop
 
 WRITES = (
     "INSERT INTO t SELECT key + 1, key / 7.0, 'row ' || key FROM json_each(json_array(0"

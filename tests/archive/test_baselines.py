@@ -11,8 +11,8 @@ from cdc.archive.writing import Limits
 from cdc.errors import ArchiveError
 from cdc.pipeline import archiving
 from cdc.pipeline.archiving import SourceArchive
-from cdc.pipeline.stop import Stop
 from cdc.postgres import archived
+from cdc.stop import Stop
 
 ROWS = 300
 

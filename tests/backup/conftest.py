@@ -10,8 +10,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from cdc.backup.making import BackupMaking, Made
 from cdc.backup.restore import Restore, Restored
 from cdc.backup.shelf import Shelf
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 from tests.support.sites import Site
 
 SHOP = """

@@ -7,7 +7,7 @@ import pytest
 from cdc.backup import restoring
 from cdc.backup.restore import Restore
 from cdc.errors import BackupError, CdcError
-from cdc.pipeline.stop import Stop
+from cdc.stop import Stop
 from tests.backup.conftest import database_of
 
 

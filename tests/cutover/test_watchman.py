@@ -11,9 +11,9 @@ from cdc.cutover.records import records_of
 from cdc.cutover.vigil import Vigil
 from cdc.cutover.watchman import Watchman
 from cdc.cutover.wellbeing import Finding
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.postgres.switches import Switch
+from cdc.stop import Stop
 from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 

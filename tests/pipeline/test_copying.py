@@ -6,8 +6,8 @@ from cdc.config import Config, ReplicationConfig, SourceConfig
 from cdc.config.settings import PostgresConfig
 from cdc.pipeline.copying import ChunkSource, Stand
 from cdc.pipeline.session import open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres.apply import Applier
+from cdc.stop import Stop
 
 BEGINNING = Stand(None, None)
 

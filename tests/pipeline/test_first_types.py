@@ -2,8 +2,8 @@
 
 import pytest
 
+from cdc.crossing.fitting import Look, fitting_types
 from cdc.errors import SourceBusy
-from cdc.pipeline.fitting import Look, fitting_types
 from cdc.sqlite import introspect
 from cdc.sqlite.connection import SourceFile
 from tests.support.sites import Site

@@ -11,9 +11,9 @@ from cdc.pipeline import copying
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres import quarantine
 from cdc.postgres.apply import Applier
+from cdc.stop import Stop
 from tests.support.comparison import compare_source
 
 CREATE = """

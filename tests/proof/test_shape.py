@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from cdc.pipeline.mapper import kept_mapping
+from cdc.crossing.mapper import kept_mapping
 from cdc.postgres import state
 from cdc.postgres.gate import close_gate, open_gate, read_gate
 from cdc.proof.integrity import look_at_keys

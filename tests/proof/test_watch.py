@@ -5,9 +5,9 @@ import threading
 import psycopg
 import pytest
 
-from cdc.pipeline.stop import Stop
 from cdc.proof.runs import ProofBusy, alone, another_waits
 from cdc.proof.watch import DriftWatch
+from cdc.stop import Stop
 from tests.support.waiting import wait_until
 
 TABLES = (

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cdc.errors import CdcError, TargetRefused
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.rehearsal import play
 from cdc.rehearsal.play import Play
 from cdc.rehearsal.room import NoRoom
+from cdc.stop import Stop
 from tests.support.switch import switch
 from tests.support.waiting import wait_until
 

@@ -15,9 +15,9 @@ from cdc.config.archive import ArchiveConfig
 from cdc.errors import StateNotKept, ValueDoesNotFit
 from cdc.pipeline import archiving
 from cdc.pipeline.archiving import SourceArchive
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
 from cdc.sqlite import pruning
+from cdc.stop import Stop
 from tests.capture.legacy import SETTLE, Legacy
 from tests.capture.workload import generate
 from tests.pipeline.test_random_workloads import Witness

@@ -7,14 +7,14 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from cdc.pipeline.names import TargetNames
-from cdc.pipeline.source_replay import SourceReplay
-from cdc.pipeline.stop import Stop
+from cdc.crossing.names import TargetNames
+from cdc.rebuild.source_replay import SourceReplay
 from cdc.replay import pieces
 from cdc.replay.goal import Until
 from cdc.replay.request import IntoFile, IntoSchema, IntoTarget, Request
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.rebuilt import RebuiltFile
+from cdc.stop import Stop
 from tests.replay.witness import rows_of
 from tests.support.waiting import wait_until
 

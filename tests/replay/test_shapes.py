@@ -10,24 +10,24 @@ import apsw
 import psycopg
 import pytest
 
+from cdc.crossing.names import TargetNames, naming_of
 from cdc.errors import StateNotKept
 from cdc.pipeline import archiving
 from cdc.pipeline.archiving import SourceArchive
-from cdc.pipeline.into_schema import SchemaDestination
-from cdc.pipeline.names import TargetNames, naming_of
-from cdc.pipeline.replay_mapping import ReplayMapper
-from cdc.pipeline.replaying import ReplayProgress, replay
-from cdc.pipeline.stop import Stop
+from cdc.pipeline.repairing import prove_and_repair
 from cdc.postgres import state
 from cdc.proof.canonical import ColumnForms
-from cdc.proof.repair import prove_and_repair
 from cdc.proof.request import Request
+from cdc.rebuild.into_schema import SchemaDestination
+from cdc.rebuild.replay_mapping import ReplayMapper
+from cdc.rebuild.replaying import ReplayProgress, replay
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
 from cdc.sqlite import introspect, pruning
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.walk import TableWalk
+from cdc.stop import Stop
 from tests.replay.witness import ALL, Points, rebuilt
 from tests.support.comparison import _target_rows
 from tests.support.stepping import Stepper

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import SourceBusy, StateNotKept
-from cdc.pipeline.into_file import FileDestination
-from cdc.pipeline.replaying import ReplayProgress, replay
-from cdc.pipeline.stop import Stop
+from cdc.rebuild.into_file import FileDestination
+from cdc.rebuild.replaying import ReplayProgress, replay
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
@@ -16,6 +15,7 @@ from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.rows import Bound
 from cdc.sqlite.walk import TableWalk
+from cdc.stop import Stop
 
 ALL = Bound(seconds=10.0, rows=1_000_000)
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from cdc.crossing.references import SourceReferences, references_of
 from cdc.errors import ConfigError
-from cdc.pipeline.references import SourceReferences, references_of
 from cdc.postgres import constraints, left_out
 from tests.support.sites import Site
 from tests.support.waiting import wait_until

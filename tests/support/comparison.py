@@ -10,9 +10,9 @@ from typing import Any, Final
 from psycopg import sql
 
 from cdc.config import SourceConfig
+from cdc.crossing.mapper import kept_mapping
 from cdc.errors import TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import quarantine, state
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.translate import translated

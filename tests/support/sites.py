@@ -18,7 +18,6 @@ from cdc.config import Config, load
 from cdc.errors import TargetRefused
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import SourceLag, measure
-from cdc.pipeline.stop import Stop
 from cdc.plan.making import Selection, make_plans
 from cdc.plan.plan import Plan
 from cdc.plan.target import ask
@@ -29,6 +28,7 @@ from cdc.proof.request import Request
 from cdc.proof.sources import prove
 from cdc.sqlite import introspect, log
 from cdc.sqlite.connection import SourceFile
+from cdc.stop import Stop
 from tests.support.command import Command, RunningDaemon
 from tests.support.comparison import compare_source
 from tests.support.storm import Storm

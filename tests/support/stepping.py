@@ -6,8 +6,8 @@ from cdc.config import Config, SourceConfig
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
-from cdc.pipeline.stop import Stop
 from cdc.postgres.connection import Target
+from cdc.stop import Stop
 
 
 class Stepper:

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Final
 
 from cdc.config import SourceConfig
+from cdc.crossing.fitting import Look, fitting_types
+from cdc.crossing.names import TargetNames
+from cdc.crossing.overrides import table_config, wishes_of
 from cdc.errors import ConfigError, SchemaMoved
 from cdc.logs import fields
 from cdc.mapping import definition
@@ -22,9 +25,6 @@ from cdc.mapping.wishes import (
     map_columns,
     target_names,
 )
-from cdc.pipeline.fitting import Look, fitting_types
-from cdc.pipeline.names import TargetNames
-from cdc.pipeline.overrides import table_config, wishes_of
 from cdc.postgres import state
 from cdc.postgres.identifiers import target_identifiers
 from cdc.schema import Table

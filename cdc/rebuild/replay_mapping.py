@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cdc.config import SourceConfig, TableConfig
 from cdc.constraints import folded
+from cdc.crossing.names import TargetNames
 from cdc.errors import ConfigError
 from cdc.event import LAYOUT, OP, VALUES, Op
 from cdc.mapping import definition
@@ -13,7 +14,6 @@ from cdc.mapping.extras import NO_EXTRAS
 from cdc.mapping.naming import Naming
 from cdc.mapping.table import MappedTable
 from cdc.mapping.wishes import NO_WISH, Wish, chosen_names, map_columns, target_names
-from cdc.pipeline.names import TargetNames
 from cdc.postgres.identifiers import target_identifiers
 from cdc.postgres.state import CapturedTable
 from cdc.rebuilt import Standing

@@ -9,15 +9,8 @@ from typing import Final
 from psycopg import sql
 
 from cdc.config import Config, SourceConfig
+from cdc.crossing.names import TargetNames, naming_of
 from cdc.errors import CdcError, TargetUnavailable
-from cdc.pipeline.holding import Hold, open_held
-from cdc.pipeline.into_file import FileDestination
-from cdc.pipeline.into_schema import SchemaDestination
-from cdc.pipeline.into_target import TargetDestination
-from cdc.pipeline.names import TargetNames, naming_of
-from cdc.pipeline.replay_mapping import ReplayMapper
-from cdc.pipeline.replaying import ReplayProgress, replay
-from cdc.pipeline.stop import Stop
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.rebuilt import QUARANTINE
@@ -26,6 +19,12 @@ from cdc.proof.outcome import TableOutcome
 from cdc.proof.replayed import prove_replayed
 from cdc.proof.request import Request as ProofRequest
 from cdc.proof.sources import prove
+from cdc.rebuild.holding import Hold, open_held
+from cdc.rebuild.into_file import FileDestination
+from cdc.rebuild.into_schema import SchemaDestination
+from cdc.rebuild.into_target import TargetDestination
+from cdc.rebuild.replay_mapping import ReplayMapper
+from cdc.rebuild.replaying import ReplayProgress, replay
 from cdc.replay.destination import Destination
 from cdc.replay.goal import Goal, find_goal
 from cdc.replay.plan import Plan, make_plan
@@ -34,6 +33,7 @@ from cdc.replay.store import Store
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
+from cdc.stop import Stop
 
 COMMAND: Final = "cdc replay"
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from cdc.crossing.mapper import kept_mapping
 from cdc.errors import TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.mapper import kept_mapping
 from cdc.postgres import state
 from cdc.postgres.connection import Connection
 from cdc.sqlite.captures import Captured, captured

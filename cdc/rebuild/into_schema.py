@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from cdc.mapping import definition
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.into_postgres import PostgresWriter, PreparedPiece
-from cdc.pipeline.replay_mapping import ReplayMapper, capture_id
 from cdc.postgres.connection import Connection
 from cdc.postgres.rebuilt import RebuiltSchema, RebuiltTable
+from cdc.rebuild.into_postgres import PostgresWriter, PreparedPiece
+from cdc.rebuild.replay_mapping import ReplayMapper, capture_id
 from cdc.rebuilt import Standing
 from cdc.replay.pieces import Piece
 from cdc.replay.plan import Plan, go_on

@@ -5,13 +5,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
+from cdc.ahead import Ahead
 from cdc.errors import ReplayStopped
-from cdc.pipeline.ahead import Ahead
-from cdc.pipeline.stop import Stop
 from cdc.replay.destination import Destination
 from cdc.replay.pieces import Piece, pieces
 from cdc.replay.plan import Plan
 from cdc.replay.store import Store
+from cdc.stop import Stop
 
 PIECES_AHEAD: Final = 2
 """Pieces that are read, or being read, while one is written."""

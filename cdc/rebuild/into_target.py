@@ -3,12 +3,11 @@ gate, and with the target's own position.
 """
 
 from cdc.config import Config
+from cdc.crossing.fitting import Look
+from cdc.crossing.mapper import TableMapper
+from cdc.crossing.names import naming_of
 from cdc.errors import GateMoved, SourceReplaced, StateNotKept, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.pipeline.fitting import Look
-from cdc.pipeline.into_postgres import PostgresWriter, PreparedPiece
-from cdc.pipeline.mapper import TableMapper
-from cdc.pipeline.names import naming_of
 from cdc.pipeline.stops import Stops
 from cdc.pipeline.tables import ReplicatedTable, TablePreparation
 from cdc.postgres import hold_back, quarantine, replays, state, tables
@@ -17,6 +16,7 @@ from cdc.postgres.constraints import drop_indexes
 from cdc.postgres.gate import read_gate
 from cdc.postgres.mending import empty_table
 from cdc.postgres.translate import translated
+from cdc.rebuild.into_postgres import PostgresWriter, PreparedPiece
 from cdc.rebuilt import Standing
 from cdc.replay.pieces import Piece
 from cdc.replay.plan import Plan, go_on

@@ -1,0 +1,1 @@
+"""What each table becomes on the other side: its name, its types, its keys. Moves no rows."""
