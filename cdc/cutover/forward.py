@@ -106,8 +106,15 @@ class Cutover:
         self._records.take_over(report, earlier.run)
         return self._go_on()
 
+    def _check_master(self) -> None:
+        """Said at once: the other gates would wait for what does not come."""
+        with self._target.lease() as conn:
+            if read_gate(conn).open:
+                raise Aborted("PostgreSQL is the master already", hint="cdc rollback goes back.")
+
     def _check_gates(self) -> None:
         with self._clock.phase("preflight", "looking at the gates"):
+            self._check_master()
             # Where a run before this one was undone just now, the daemon turns round in a moment.
             turned(self._config, self._target, SourceState.TAILING)
             self.report.gates = gates.look(self._config, self._target)

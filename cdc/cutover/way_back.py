@@ -9,6 +9,7 @@ from cdc.mapping.limits import limits as of_table
 from cdc.pipeline import canary as trial
 from cdc.pipeline import errand
 from cdc.postgres import queue, reverse
+from cdc.postgres.gate import read_gate
 from cdc.sqlite.connection import SourceFile
 
 CANARIES: Final = 3
@@ -25,6 +26,11 @@ MOST_NAMED: Final = 5
 
 def canary(sight: Sight) -> Found:
     """The daemon is asked: it is the one that will bring rows back."""
+    with sight.target.lease() as conn:
+        opened = read_gate(conn).open
+    if opened:
+        yield False, "PostgreSQL is the master: there is nothing to be tried"
+        return
     running = {each.name for each in sight.lags if each.holder is not None}
     for source in sight.config.sources:
         if source.name not in running:

@@ -41,14 +41,15 @@ class Debts:
         self._rows = rows
         self._wait = wait
 
-    def settle(self, patience: float = PATIENCE_SECONDS) -> int:
+    def settle(self, patience: float | None = None) -> int:
         """Compare what is owed, as long as the target advances; how many are left.
 
-        `patience` is how many seconds it may stand still.
+        `patience` is how many seconds it may stand still, PATIENCE_SECONDS where it is not given.
 
         Raises ProofStopped where the waits were called off.
         """
         following, layout = self._sides.following, self._sides.layout
+        patience = PATIENCE_SECONDS if patience is None else patience
         last, end = -1, time.monotonic() + patience
         while owed := following.owed(layout):
             position = -1

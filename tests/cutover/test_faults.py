@@ -16,6 +16,8 @@ from tests.support.waiting import wait_until
 from .conftest import run
 from .shop import MORE, masters, prove, replicated, returning
 
+PRICE = "SELECT price FROM orders WHERE id = 1"
+
 HOOKS = "".join(
     f'\n[[hooks]]\non = "{on}"\ncommand = ["sh", "-c", "echo {on} >> ran; test ! -e no-{on}"]\n'
     for on in ("stop", "start")
@@ -84,9 +86,10 @@ def test_a_wrong_row_on_either_side_stops_the_rollback(site):
         assert "shop in 1 rows (orders 1)" in report.reason
         assert masters(shop) == (False, True)
         shop.postgres("UPDATE orders SET id = id WHERE id = 1")
+        wait_until(lambda: shop.sqlite(PRICE) == shop.postgres(PRICE))
     wait_until(lambda: returning(shop))
     assert run(shop, Rollback).outcome == "rolled_back"
-    assert shop.sqlite("SELECT price FROM orders WHERE id = 1") == [(99.0,)]
+    assert shop.sqlite(PRICE) == [(99.0,)]
     shop.wait_until_equal()
 
 

@@ -5,7 +5,8 @@ import signal
 import psycopg
 import pytest
 
-from cdc.proof.runs import LOCK
+from cdc.proof import sources
+from cdc.proof.runs import LOCK, ProofBusy
 from tests.support.waiting import wait_until
 
 TABLES = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b')"
@@ -81,11 +82,12 @@ def test_what_is_not_there_is_a_wrong_use(copied, options, words):
 
 def test_two_at_once_are_refused(copied, monkeypatch):
     """The second one says that another is under way."""
+    monkeypatch.setattr(sources, "PATIENCE_SECONDS", 0.1)
     with psycopg.connect(copied.dsn, autocommit=True) as conn:
         conn.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        found = copied.cdc("verify")
-    assert found.code == 3
-    assert "another proof of this target is under way" in found.err
+        with pytest.raises(ProofBusy, match="another proof of this target is under way") as found:
+            copied.prove()
+    assert found.value.exit_code == 3
 
 
 def test_a_file_that_is_gone_could_not_be_used(copied):
