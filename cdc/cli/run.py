@@ -2,6 +2,8 @@
 
 import enum
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -10,7 +12,7 @@ from cdc import logs
 from cdc.cli.display import Display
 from cdc.cli.options import ConfigOption, load_config, open_target
 from cdc.cli.output import ERRORS, tell
-from cdc.cutover.watchman import Watchman
+from cdc.config import Config
 from cdc.errors import CdcError, Finished
 from cdc.logs import fields
 from cdc.pipeline.daemon import Daemon
@@ -52,11 +54,11 @@ def run(
     stop = Stop()
     stop.ask_on_signals()
     try:
-        with open_target(loaded) as target, open_target(loaded) as watched:
-            daemon = Daemon(loaded, target, stop)
+        with ExitStack() as stack:
+            daemon = Daemon(loaded, stack.enter_context(open_target(loaded)), stop)
             if _opened(daemon, stop):
+                beside = () if until_caught_up else (_watchman(loaded, stop, stack),)
                 with Display(daemon.progress, ERRORS, live=live) as display:
-                    beside = () if until_caught_up else (Watchman(loaded, watched, stop).run,)
                     daemon.run(until_caught_up=until_caught_up, show=display.show, beside=beside)
             stopped = [table for source in daemon.progress for table in source.stopped]
     except Finished as error:
@@ -69,6 +71,13 @@ def run(
         raise typer.Exit(error.exit_code) from error
     if until_caught_up and stopped:
         raise typer.Exit(1)
+
+
+def _watchman(config: Config, stop: Stop, stack: ExitStack) -> Callable[[], None]:
+    """What a daemon runs beside its sources, with connections of its own."""
+    from cdc.cutover.watchman import Watchman
+
+    return Watchman(config, stack.enter_context(open_target(config)), stop).run
 
 
 def _opened(daemon: Daemon, stop: Stop) -> bool:
