@@ -68,7 +68,8 @@ def outlooks(config: Config, applied: Mapping[str, int]) -> dict[str, Outlook]:
     for source in config.sources:
         if source.path.exists() and source.name in applied:
             found[source.name] = _outlook(source, applied[source.name])
-            disks[source.path.stat().st_dev].append(source.name)
+            # Of the directory: the file may be gone again by now.
+            disks[source.path.parent.stat().st_dev].append(source.name)
     least = config.replication.min_free_disk_mb
     for names in disks.values():
         per_hour = sum(found[name].bytes_per_hour for name in names)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from cdc.pipeline import disk
 from cdc.pipeline.disk import outlooks
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.progress import SourceProgress
@@ -53,6 +54,19 @@ def test_files_on_one_disk_fill_it_together(behind):
     found = outlooks(behind.config, {"shop": 0, "other": 0})
     assert found["shop"].seconds_left == pytest.approx(alone.seconds_left / 2, rel=0.02)
     assert found["other"].seconds_left == found["shop"].seconds_left
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_no_error(behind, monkeypatch):
+    """Its worker says that it is gone; this must not end the daemon."""
+    look = disk._outlook
+
+    def look_and_lose(source, applied):
+        found = look(source, applied)
+        source.path.unlink()
+        return found
+
+    monkeypatch.setattr(disk, "_outlook", look_and_lose)
+    assert outlooks(behind.config, {"shop": 0})["shop"].waiting_events == EVENTS
 
 
 @pytest.mark.parametrize(("hours", "alarms"), [(0, 0), (24, 0), (500, 1)])
