@@ -144,10 +144,10 @@ def test_dump_that_does_not_hold_what_the_snapshot_held_is_found(site, vault):
         site.postgres("DELETE FROM cdc.hold_back")
         with pytest.raises(BackupError, match=r'Restored, "cdc"."hold_back" do not hold'):
             compare_contents(conn, kept)
-        site.postgres("CREATE TABLE more (x int)")
+        site.postgres("CREATE TABLE public.more (x int)")
         with pytest.raises(BackupError, match=r'"public"."more"'):
             compare_contents(conn, kept)
-        site.postgres("DROP TABLE more")
+        site.postgres("DROP TABLE public.more")
         _write_past_the_guard(site, "UPDATE t SET v = 2 WHERE id = 1")
         with pytest.raises(BackupError, match=r'"public"."t" do not hold'):
             compare_contents(conn, kept)
