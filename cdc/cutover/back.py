@@ -16,7 +16,7 @@ from cdc.cutover import behind, files, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
-from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report
+from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report, unseen
 from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -36,10 +36,6 @@ MOST_NAMED: Final = 3
 """Rows that SQLite could not hold, in a message."""
 
 
-def _unseen(_: str) -> None:
-    """Nobody looks on."""
-
-
 class Rollback:
     """One run of the way back. `tell` hears in words what begins, `at` each state that is reached:
     begun, closed, drained, proven, intended, switched, given back, open.
@@ -51,8 +47,8 @@ class Rollback:
         target: Target,
         journal: LocalJournal,
         *,
-        tell: Callable[[str], object] = _unseen,
-        at: Callable[[str], object] = _unseen,
+        tell: Callable[[str], object] = unseen,
+        at: Callable[[str], object] = unseen,
         cause: str = "",
     ) -> None:
         """`cause` is why it is begun, where no operator has asked for it."""

@@ -14,7 +14,7 @@ from uuid import uuid4
 from cdc.config import Config
 from cdc.cutover import files, recovery
 from cdc.cutover.intent import LocalJournal
-from cdc.cutover.phases import END, Aborted, Clock, Report
+from cdc.cutover.phases import END, Aborted, Clock, Report, unseen
 from cdc.cutover.records import records_of
 from cdc.cutover.recovery import InDoubt
 from cdc.errors import CdcError, Finished, TargetError, TargetUnavailable
@@ -75,10 +75,6 @@ def hours_left(config: Config, target: Target) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds() / 3600)
 
 
-def _unseen(_: str) -> None:
-    """Nobody looks on."""
-
-
 class Finish:
     """One run of the end. `tell` hears in words what begins, `at` each state that is reached:
     begun, ended, sealed, released, open.
@@ -93,8 +89,8 @@ class Finish:
         journal: LocalJournal,
         *,
         abandon: bool = False,
-        tell: Callable[[str], object] = _unseen,
-        at: Callable[[str], object] = _unseen,
+        tell: Callable[[str], object] = unseen,
+        at: Callable[[str], object] = unseen,
     ) -> None:
         self._config = config
         self._target = target

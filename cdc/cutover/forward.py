@@ -10,7 +10,7 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.parentage import Parentage
-from cdc.cutover.phases import FAST, STANDARD, STOPPED, Aborted, Clock, Report
+from cdc.cutover.phases import FAST, STANDARD, STOPPED, Aborted, Clock, Report, unseen
 from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -21,10 +21,6 @@ from cdc.postgres.connection import Target
 from cdc.postgres.gate import read_gate
 from cdc.proof.request import Request
 from cdc.proof.sources import prove
-
-
-def _unseen(_: str) -> None:
-    """Nobody looks on."""
 
 
 class Cutover:
@@ -38,8 +34,8 @@ class Cutover:
         target: Target,
         journal: LocalJournal,
         *,
-        tell: Callable[[str], object] = _unseen,
-        at: Callable[[str], object] = _unseen,
+        tell: Callable[[str], object] = unseen,
+        at: Callable[[str], object] = unseen,
     ) -> None:
         self._config = config
         self._target = target

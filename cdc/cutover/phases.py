@@ -68,6 +68,10 @@ own says better what it waited for.
 """
 
 
+def unseen(_: str) -> None:
+    """Hears of a run where nobody looks on."""
+
+
 class Aborted(CdcError):
     """The run is given up; the side that was master goes on."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cdc.errors import ConfigError
-from cdc.event import AT, LAYOUT, OP, SEQ, VALUES, Event, Op
+from cdc.event import AT, LAYOUT, SEQ, VALUES, Event
 from cdc.replay.instants import instant_of
 from cdc.replay.keys import parse_key
 from cdc.replay.shapes import Shapes
@@ -94,8 +94,3 @@ def places_of_key(
         if names == wanted:
             places[layout] = tuple(VALUES + i for i in key)
     return places
-
-
-def is_gone(event: Event) -> bool:
-    """Whether the event says that its key has no row any more."""
-    return event[OP] in Op.GONE
