@@ -3,7 +3,11 @@
 import signal
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
+"""Pauses in seconds, 50 ms in all, after which to look again when an alarm brought no news: in
+SQLite's WAL mode with synchronous=FULL the file is written before the commit can be seen."""
 
 
 class Stop:

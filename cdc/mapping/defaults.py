@@ -131,7 +131,7 @@ class Choice:
         present = [value for value in values if value is not None]
         if present:
             self._empty = False
-            self._left = [type_ for type_ in self._left if all(map(type_.accepts, present))]
+            self._left = [type_ for type_ in self._left if type_.accepts_all(present)]
 
     @property
     def settled(self) -> bool:
@@ -152,7 +152,7 @@ def choose(column: Column, values: Iterable[Value], *, in_key: bool = False) -> 
     if not present:
         return natural_type(column, in_key=in_key)
     # What comes behind the first type that goes is not tried.
-    found = next(type_ for type_ in candidates(column) if all(map(type_.accepts, present)))
+    found = next(type_ for type_ in candidates(column) if type_.accepts_all(present))
     return _chosen(found, in_key=in_key)
 
 

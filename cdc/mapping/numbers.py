@@ -215,13 +215,17 @@ def _back(affinity: Affinity, number: Any) -> Value:
 def integer(name: str, affinity: Affinity) -> Codec:
     """smallint, integer or bigint."""
     wire, form, bits, array_of = _INTEGERS[name]
+    lowest, highest = -(2**bits), 2**bits - 1
+    holds_integers = affinity not in {"TEXT", "REAL"}
 
     def bounded(number: Decimal) -> int:
-        if not -(2**bits) <= number < 2**bits:
+        if not lowest <= number <= highest:
             raise Unfitting(f"it is beyond the range of {name}")
         return int(number)
 
     def forward(value: Value) -> int:
+        if holds_integers and type(value) is int and lowest <= value <= highest:
+            return value  # what the long way would come to, too
         number = read_number(value, affinity)
         if number != number.to_integral_value():
             raise Unfitting("it has a fraction")

@@ -5,7 +5,8 @@ configuration names what to store instead.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -82,6 +83,15 @@ class TargetType:
     def accepts(self, value: Value) -> bool:
         """Whether the type takes a value (never None), as it is or with what is stored instead."""
         return self.refusal(value) is None
+
+    def accepts_all(self, values: Iterable[Value]) -> bool:
+        """Whether the type takes every one of these values (none of them None)."""
+        take = self._codec.forward if self.encode is None else self.encode
+        try:
+            deque(map(take, values), maxlen=0)
+        except Unfitting:
+            return False
+        return True
 
     def alters(self, value: Value) -> bool:
         """Whether what is stored for an accepted value (never None) stands for another one."""

@@ -4,7 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cdc import garbage
 from cdc.config import Config
@@ -14,12 +14,13 @@ from cdc.pipeline.inbox import Inbox
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.worker import SourceWorker
 from cdc.postgres.connection import Target
-from cdc.proof.watch import DriftWatch
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
-from cdc.sqlite.wakeup import Watch
 from cdc.stop import Alarm, Stop
+
+if TYPE_CHECKING:
+    from cdc.sqlite.wakeup import Watch
 
 SHOW_SECONDS: Final = 0.5
 
@@ -46,7 +47,8 @@ class Daemon:
         self._locks: list[SourceLock] = []
         self._workers: list[SourceWorker] = []
         self._archivers: list[Archiver] = []
-        self._watch = Watch()
+        self._bells: dict[Path, Alarm] = {}
+        self._watch: Watch | None = None
         self._timers: list[threading.Timer] = []
 
     @property
@@ -63,7 +65,7 @@ class Daemon:
             for source in self._config.sources:
                 self._lock(source.path)
             for source in self._config.sources:
-                bell = Alarm()
+                bell = self._bells[source.path] = Alarm()
                 self._stop.on_ask(bell.ring)
                 worker = SourceWorker(self._config, source, self._target, self._stop, bell)
                 self._workers.append(worker)
@@ -71,7 +73,6 @@ class Daemon:
                     Archiver(self._config, source, self._target, self._stop, worker.progress)
                 )
                 worker.open()
-                self._watch.add(source.path, bell.ring)
         except BaseException:
             self.close()
             raise
@@ -96,17 +97,12 @@ class Daemon:
             )
             for worker in self._workers
         ]
-        archiving = [
-            threading.Thread(target=archiver.run, name=f"cdc-archive-{archiver.source.name}")
-            for archiver in ([] if until_caught_up else self._archivers)
-        ]
-        watching = [] if until_caught_up else [self._drift_watch()]
-        watching += [threading.Thread(target=each, name="cdc-beside") for each in beside]
+        lasting = [] if until_caught_up else self._begin_lasting()
+        lasting += [threading.Thread(target=each, name="cdc-beside") for each in beside]
         housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
-        self._watch.start()
         try:
-            for thread in (*threads, *archiving, *watching):
+            for thread in (*threads, *lasting):
                 thread.start()
             for thread in threads:
                 while thread.is_alive():
@@ -119,7 +115,7 @@ class Daemon:
                 self._finish_archives()
         finally:
             self._stop.ask()
-            for thread in (*threads, *archiving, *watching):
+            for thread in (*threads, *lasting):
                 if thread.ident is not None:
                     thread.join()
             show()
@@ -128,9 +124,26 @@ class Daemon:
             if progress.error is not None:
                 raise progress.error
 
-    def _drift_watch(self) -> threading.Thread:
-        watch = DriftWatch(self._config, self._target, self._stop)
-        return threading.Thread(target=watch.run, name="cdc-watch")
+    def _begin_lasting(self) -> list[threading.Thread]:
+        """What goes on beside replication for as long as that does, and wakes it.
+
+        It is imported here: a run that ends once it has caught up starts sooner without.
+        """
+        from cdc.proof.watch import DriftWatch
+        from cdc.sqlite.wakeup import Watch
+
+        self._watch = Watch()
+        for path, bell in self._bells.items():
+            self._watch.add(path, bell.ring)
+        self._watch.start()
+        drift = DriftWatch(self._config, self._target, self._stop)
+        return [
+            threading.Thread(target=drift.run, name="cdc-watch"),
+            *(
+                threading.Thread(target=archiver.run, name=f"cdc-archive-{archiver.source.name}")
+                for archiver in self._archivers
+            ),
+        ]
 
     def _finish_archives(self) -> None:
         for archiver in self._archivers:
@@ -139,7 +152,8 @@ class Daemon:
 
     def close(self) -> None:
         """Let go of everything; harmless when that is done already."""
-        self._watch.stop()
+        if self._watch is not None:
+            self._watch.stop()
         for worker in self._workers:
             worker.close()
         for lock in self._locks:

@@ -25,7 +25,6 @@ from cdc.errors import (
     TargetUnavailable,
 )
 from cdc.logs import fields
-from cdc.pipeline import errand
 from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.reverse import POLL_SECONDS, ReverseFlow
@@ -33,8 +32,7 @@ from cdc.pipeline.session import Session, SessionEnded, WayBack, open_session
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
-from cdc.sqlite.wakeup import LOOKS
-from cdc.stop import Alarm, Stop
+from cdc.stop import LOOKS, Alarm, Stop
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +217,8 @@ class SourceWorker:
 
     def _answer_requests(self, replication: Replication) -> None:
         if self._requests and replication.copied:
+            from cdc.pipeline import errand  # much to import, and seldom asked for
+
             waiting, self._requests = self._requests, []
             for request in waiting:
                 errand.answer(self._target, replication, request)

@@ -10,8 +10,8 @@ from cdc.replay.forms import event_line
 from cdc.replay.reader import EventReader
 from cdc.replay.selection import Chosen, Selection
 from cdc.schema import Table
-from cdc.sqlite.wakeup import LOOKS, Watch
-from cdc.stop import Alarm, Stop
+from cdc.sqlite.wakeup import Watch
+from cdc.stop import LOOKS, Alarm, Stop
 
 Format = Literal["json", "debezium"]
 

@@ -21,10 +21,6 @@ from watchdog.observers import Observer
 SUFFIXES: Final = ("", "-wal", "-journal")
 """What a commit writes: the file or its WAL; the end of a journal is the commit in DELETE mode."""
 
-LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
-"""Pauses in seconds, 50 ms in all, after which to look again when a file event brought no news:
-in WAL mode with synchronous=FULL the event comes before the commit can be seen."""
-
 EVENTS: Final[list[type[FileSystemEvent]]] = [
     FileModifiedEvent,
     FileCreatedEvent,
