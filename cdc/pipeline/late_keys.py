@@ -1,14 +1,15 @@
-"""Primary keys that are built behind the rows of a first copy, beside the copies that follow.
+"""What a table gets behind the rows of its first copy: its primary key, and the queue's triggers.
 
 To build the index once costs a third less than to keep it up row by row, and while the server is
-busy with it, the next table is read and sent.
+busy with it, the next table is read and sent. The triggers would cost another fifth, and nobody but
+cdc can write to the table yet.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from cdc.mapping.table import MappedTable
-from cdc.postgres import tables
-from cdc.postgres.connection import Target
+from cdc.postgres import queue, tables
+from cdc.postgres.connection import Connection, Target
 
 
 class LateKeys:
@@ -17,7 +18,8 @@ class LateKeys:
     `missing` names their tables in SQLite. Such a table holds nothing but the rows of chunks.
     """
 
-    def __init__(self, target: Target, missing: set[str]) -> None:
+    def __init__(self, source: str, target: Target, missing: set[str]) -> None:
+        self._source = source
         self._target = target
         self._missing = missing
         self._builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cdc-key")
@@ -27,6 +29,7 @@ class LateKeys:
         """Take the key off a target table, where that is empty."""
         with self._target.lease() as conn:
             if tables.drop_key(conn, table):
+                queue.unfollow(conn, self._source, table)
                 self._missing.add(table.source.name)
 
     def begin(self, table: MappedTable) -> None:
@@ -52,8 +55,13 @@ class LateKeys:
 
     def _build_beside(self, table: MappedTable) -> None:
         with self._target.lease_beside() as conn:
-            tables.add_key(conn, table)
+            self._complete(conn, table)
 
     def _build(self, table: MappedTable) -> None:
         with self._target.lease() as conn:
-            tables.add_key(conn, table)
+            self._complete(conn, table)
+
+    def _complete(self, conn: Connection, table: MappedTable) -> None:
+        # A start that finds the key looks after the triggers itself.
+        tables.add_key(conn, table)
+        queue.follow(conn, self._source, [table])

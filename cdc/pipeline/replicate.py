@@ -79,7 +79,7 @@ class Replication:
         backlog = Backlog(session, progress, self._lock_bound, settings.batch_events)
         self._batches = BatchReader(session, self._applier, backlog)
         self._ahead: ReadAhead[Batch] = ReadAhead()
-        self._keys = LateKeys(target, keyless)
+        self._keys = LateKeys(name, target, keyless)
         self._careful: ReplicatedTable | None = None
         """The table whose copy goes on carefully, to its end: where one row did not fit, others may
         follow."""

@@ -103,6 +103,17 @@ def follow(conn: Connection, source: str, tables: Sequence[MappedTable]) -> None
             )
 
 
+def unfollow(conn: Connection, source: str, table: MappedTable) -> None:
+    """Have writes to a target table queued no more; for one that nobody else can write to yet.
+
+    The triggers look at every row, if only to find out that it is cdc's own.
+    """
+    name = sql.Identifier(table.schema, table.name).as_string(conn)
+    with translated(f"leave {table.name} of {source} out of the queue"), conn.transaction():
+        lock_making(conn)
+        conn.execute("SELECT cdc.unfollow(%s::regclass)", (name,))
+
+
 def followed(conn: Connection, source: str, tables: Sequence[MappedTable]) -> int:
     """How many of these tables have their writes queued, as `follow` makes them."""
     with translated(f"look at the queue's triggers of {source}"):
