@@ -14,6 +14,7 @@ import psycopg
 from bench import legacy, product, target
 from bench.peak import peak_of_command
 from bench.report import Figure, interleaved
+from cdc import garbage
 from cdc.config import Config, load
 from cdc.postgres.connection import Target
 from cdc.proof.request import Request
@@ -32,6 +33,7 @@ ROUNDS_OF_WRITES: Final = 3
 
 def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
     """A narrow and a wide table, copied, and then proven again and again."""
+    garbage.collect_rarely()  # as every command does
     narrow, wide = (100_000, 30_000) if quick else (1_000_000, 300_000)
     rounds = 1 if quick else 3
     file = directory / "proof.db"

@@ -18,7 +18,7 @@ from cdc.postgres.foreign_keys import ForeignKeyDesign
 from cdc.postgres.translate import translated
 from cdc.schema import Key
 
-KeySet = tuple[sql.Composed, list[list[str]]]
+KeySet = tuple[sql.Composed, list[str]]
 """Keys of a table to select from, and its parameters: see `ProvenTable.key_set`."""
 
 

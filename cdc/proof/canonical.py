@@ -30,13 +30,21 @@ _PER_SECOND: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 class ColumnForms:
-    """The forms of the values of one column, on either side."""
+    """The forms of the values of one column, on either side.
+
+    `of_source` makes what PostgreSQL should hold for a value of SQLite, and `of_target` is for what
+    it does hold.
+    """
 
     def __init__(self, column: TargetColumn) -> None:
         self._type = column.type
         self._lossy = bool(column.type.options.instead)
         self._may_be_null = column.type.options.instead == "null"
         self._of_source, self._of_target = _forms(column)
+        # A value that is compared as it is has its form from one call, not from four.
+        plain = self._of_source is of_sqlite and not self._may_be_null
+        self.of_source: Form = of_sqlite if plain else self._of_any_source
+        self.of_target: Form = of_sqlite if self._of_target is of_sqlite else self._of_any_target
 
     @property
     def as_text(self) -> bool:
@@ -46,8 +54,7 @@ class ColumnForms:
         """
         return self._type.wire in {"json", "jsonb", "date", "time", "timestamp", "timestamptz"}
 
-    def of_source(self, value: Value) -> Canonical:
-        """What PostgreSQL should hold for a value of SQLite."""
+    def _of_any_source(self, value: Value) -> Canonical:
         if value is None:
             return NULL
         if self._may_be_null and self._type.alters(value):
@@ -57,8 +64,7 @@ class ColumnForms:
         except (ValueError, TypeError, ArithmeticError, AttributeError):
             return of_sqlite(value)  # which is like nothing that the column can hold
 
-    def of_target(self, value: Any) -> Canonical:
-        """What PostgreSQL holds."""
+    def _of_any_target(self, value: Any) -> Canonical:
         if value is None:
             return NULL
         try:
@@ -112,7 +118,7 @@ def _moment_shown(microseconds: int | Decimal) -> str:
 def _forms(column: TargetColumn) -> tuple[Form, Form]:
     base, _, _ = column.type.name.partition("(")
     if column.type.encode is None or base in {"text", "bytea", "json"}:
-        return of_sqlite, lambda value: of_sqlite(_bytes(value))
+        return of_sqlite, of_sqlite
     return _BY_TYPE.get(base, _number)(column)
 
 
@@ -130,10 +136,6 @@ def _varchar(column: TargetColumn) -> tuple[Form, Form]:
 def _arguments(column: TargetColumn) -> str:
     """What stands in the brackets of the type: "10,4" of numeric(10,4)."""
     return column.type.name.removesuffix(")").partition("(")[2]
-
-
-def _bytes(value: Any) -> Any:
-    return bytes(value) if isinstance(value, memoryview | bytearray) else value
 
 
 def _number(column: TargetColumn) -> tuple[Form, Form]:

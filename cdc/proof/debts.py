@@ -6,7 +6,6 @@ a row that changes each second does not escape.
 """
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +17,7 @@ from cdc.proof.source import STOPPED, ProofStopped
 from cdc.proof.target import TargetRow
 from cdc.schema import Key, Row
 from cdc.sqlite.connection import Wait
+from cdc.sqlite.lookup import TOGETHER
 
 AT_ONCE: Final = 1_000
 """Keys looked up in one snapshot of the target."""
@@ -68,16 +68,19 @@ class Debts:
         sides = self._sides
         with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             self._rows.look(seen)
-            theirs = seen.rows_of([key for _, key in owed])
-            rows = self._read_at_rest(owed, seen.position)
+            # Both sides are looked up at once.
+            with seen.asking([key for _, key in owed]) as answer:
+                rows = self._read_at_rest(owed, seen.position)
+                theirs = answer()
+        following, layout = sides.following, sides.layout
         for form, key in owed:
             found = theirs.get(form)
             if form in rows:
                 self._rows.judge(key, rows[form], found)
             elif not self._judge_moving(form, key, found, seen.position):
                 continue
-            sides.following.settle(sides.layout, form)
-        sides.following.forget(seen.position)
+            following.settle(layout, form)
+        following.forget(seen.position)
         return seen.position
 
     def _read_at_rest(
@@ -86,16 +89,24 @@ class Debts:
         """SQLite's rows of the keys that nothing has changed behind `position`, in short reads."""
         sides, lookup = self._sides, self._sides.lookup()
         rows: dict[Form, Row | None] = {}
-        left = deque(owed)
-        while left:
+        at = 0
+        while at < len(owed):
             with sides.file.reading():
                 end = time.monotonic() + sides.file.seconds
-                while left:
-                    form, key = left.popleft()
-                    if not sides.is_in_flight(form, position):
-                        rows[form] = lookup.row(key)
-                    if time.monotonic() >= end:
-                        break
+                some, left = 1, sides.file.seconds
+                while at < len(owed) and left > 0:
+                    at_rest = {
+                        form: key
+                        for form, key in owed[at : at + some]
+                        if not sides.is_in_flight(form, position)
+                    }
+                    found = lookup.rows([*at_rest.values()])
+                    rows.update((form, found.get(key)) for form, key in at_rest.items())
+                    at += some
+                    # The next ones must fit into what is left, also when they are slower to find.
+                    before, left = left, end - time.monotonic()
+                    quick = (before - left) * 4 < left
+                    some = min(some * 2, TOGETHER) if quick else max(some // 2, 1)
             sides.file.give_way()
         return rows
 

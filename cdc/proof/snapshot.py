@@ -1,8 +1,8 @@
 """One snapshot of a target table, together with the position that it is at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from psycopg import sql
 
@@ -14,6 +14,9 @@ from cdc.proof.standing import Standing
 from cdc.proof.target import Bound, ProvenTable, TargetRange, TargetRow
 from cdc.resources import load_sql
 from cdc.schema import Key
+
+ROWS_AT_ONCE: Final = 5_000
+"""Of a whole table, in memory."""
 
 
 class Snapshot:
@@ -45,11 +48,20 @@ class Snapshot:
             )
             return self._by_key(found)
 
+    @contextmanager
+    def asking(self, keys: Sequence[Key]) -> Iterator[Callable[[], dict[TargetRow, TargetRow]]]:
+        """Have the rows of these keys looked up during the block; within it, what is handed out
+        waits for them: rows by key.
+        """
+        query, arrays = self.table.keys_query(keys)
+        with translated(f"read rows of {self._name}"), self._conn.pipeline():
+            cursor = self._conn.execute(query, arrays, binary=True, prepare=False)
+            yield lambda: self._by_key(cursor)
+
     def rows_of(self, keys: Sequence[Key]) -> dict[TargetRow, TargetRow]:
         """The rows of these keys, by key."""
-        query, arrays = self.table.keys_query(keys)
-        with translated(f"read rows of {self._name}"):
-            return self._by_key(self._conn.execute(query, arrays, binary=True, prepare=False))
+        with self.asking(keys) as answer:
+            return answer()
 
     def all_rows(self) -> Iterator[TargetRow]:
         """All rows, in any order, a few thousand at a time."""
@@ -57,10 +69,10 @@ class Snapshot:
             translated(f"read {self._name}"),
             self._conn.cursor(name="cdc_proof", binary=True) as cursor,
         ):
-            cursor.itersize = 5_000
+            cursor.itersize = ROWS_AT_ONCE
             cursor.execute(self.table.all_query())
-            for found in cursor:
-                yield self.table.row(found)
+            while found := cursor.fetchmany(ROWS_AT_ONCE):
+                yield from self.table.rows(found)
 
     def queued(self) -> bool:
         """Whether anything that was written to the table has yet to be brought back."""
@@ -80,7 +92,7 @@ class Snapshot:
         return frozenset(load_key(key) for (key,) in rows)
 
     def _by_key(self, found: Any) -> dict[TargetRow, TargetRow]:
-        rows = map(self.table.row, found)
+        rows = self.table.rows(found.fetchall())
         return {self.table.key_of(row): row for row in rows}
 
     @property
@@ -93,8 +105,12 @@ def snapshot(conn: Connection, table: ProvenTable) -> Iterator[Snapshot]:
     """A snapshot of a table, open for the length of the block."""
     with translated(f"read {table.mapped.schema}.{table.mapped.name}"), conn.transaction():
         # A table that is emptied between a snapshot and the first look at it would read as empty.
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(table.table))
+        conn.execute(
+            sql.SQL(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                " LOCK TABLE {} IN ACCESS SHARE MODE"
+            ).format(table.table)
+        )
         yield Snapshot(conn, table)
 
 

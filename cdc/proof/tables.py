@@ -1,7 +1,7 @@
 """One table of a source, from what is kept of it to what is proven now."""
 
 import time
-from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -131,9 +131,11 @@ class TableRun:
         finally:
             self._save()
 
-    def _owe(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            self._sides.owe(self._sides.table.key_forms(key), key)
+    def _owe(self, keys: list[Key]) -> None:
+        with suppress(TypeError):  # NULL, or storage classes mixed: then any order will do
+            keys.sort()  # keys that lie near each other are found sooner one after the other
+        for form, key in zip(self._sides.table.forms_of_keys(keys), keys, strict=True):
+            self._sides.owe(form, key)
 
     def _save_when_due(self) -> None:
         if time.monotonic() >= self._next_save:
@@ -160,6 +162,8 @@ class TableRun:
         """Count the rows that are missing by rights, and the entries that no row stands behind."""
         with self._target.lease() as conn:
             entries = quarantine.entries(conn, self._source, self._sides.captured.name)
+            if not entries:
+                return
             with snapshot(conn, self._sides.table) as seen:
                 position = seen.position
         lookup = self._sides.lookup()

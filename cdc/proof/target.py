@@ -1,7 +1,7 @@
 """PostgreSQL's side of a proof: the queries for ranges and rows of a table, and their answers."""
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -13,10 +13,10 @@ from psycopg import sql
 from cdc.mapping.literals import literal
 from cdc.mapping.table import MappedTable
 from cdc.postgres.quarantine import PLACE
-from cdc.proof.canonical import Canonical, plain_digits
+from cdc.proof.canonical import Canonical, Form, plain_digits
 from cdc.proof.columns import ProvenColumn
 from cdc.proof.standing import Standing
-from cdc.schema import Key, Row, UndecodableText
+from cdc.schema import Key, Row, UndecodableText, Value
 
 COUNT: Final = sql.SQL("count(*)")
 
@@ -73,8 +73,11 @@ class ProvenTable:
         self.quarantine = quarantine
         self.columns = [ProvenColumn(column) for column in mapped.columns]
         self.key_at = mapped.key_at
-        self._key_columns = mapped.key_columns
         self._key_forms = [self.columns[at].forms.of_source for at in mapped.key_at]
+        self._key_texts = [
+            literal if column.type.name == "literal" else _key_text(form)
+            for column, form in zip(mapped.key_columns, self._key_forms, strict=True)
+        ]
         self._source_forms = [(column.source, column.forms.of_source) for column in self.columns]
         self._target_forms = [column.forms.of_target for column in self.columns]
         self.table = sql.Identifier(mapped.schema, mapped.name)
@@ -90,6 +93,10 @@ class ProvenTable:
     def key_forms(self, key: Key) -> TargetRow:
         """A key of SQLite in the form in which keys are compared."""
         return tuple([form(value) for form, value in zip(self._key_forms, key, strict=True)])
+
+    def forms_of_keys(self, keys: Sequence[Key]) -> Iterator[TargetRow]:
+        """The same for many, in their order."""
+        return _by_column(self._key_forms, keys)
 
     def same(self, row: Row | None, found: TargetRow | None) -> bool:
         """Whether both sides have the same of one key; None is no row."""
@@ -156,7 +163,7 @@ class ProvenTable:
         """All rows, in any order."""
         return sql.SQL("SELECT {} FROM {}").format(self._values(), self.table)
 
-    def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[list[str]]]:
+    def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[str]]:
         """The rows of these keys of SQLite; those that the target could not hold are left out."""
         wanted, texts = self.key_set(keys)
         same = [sql.SQL("{} = w{}").format(k, sql.SQL(str(i))) for i, k in enumerate(self._key)]
@@ -165,19 +172,24 @@ class ProvenTable:
         )
         return query, texts
 
-    def key_set(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[list[str]]]:
+    def key_set(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[str]]:
         """These keys of SQLite as something to select from, `w` with the columns w0, w1, …, and its
         parameters; those that the target could not hold are left out.
         """
-        texts = [each for each in map(self._key_texts, keys) if each is not None]
+        texts = [
+            key
+            for key in _by_column(self._key_texts, keys)
+            if not any(text is None or "\0" in text for text in key)
+        ]
         names = [sql.Identifier(f"w{i}") for i in range(len(self._key))]
         arrays = [sql.SQL("%s::pg_catalog.text[]::{}[]").format(kind) for kind in self._key_types]
         wanted = sql.SQL("unnest({}) AS w ({})").format(_list(arrays), _list(names))
-        return wanted, [list(column) for column in zip(*texts, strict=True)] or [[] for _ in names]
+        columns = zip(*texts, strict=True) if texts else ((),) * len(names)
+        return wanted, [_array(column) for column in columns]
 
-    def row(self, found: Sequence[Any]) -> TargetRow:
-        """A row that PostgreSQL has sent, in the form in which rows are compared."""
-        return tuple([form(value) for form, value in zip(self._target_forms, found, strict=True)])
+    def rows(self, found: Sequence[Sequence[Any]]) -> Iterator[TargetRow]:
+        """Rows that PostgreSQL has sent, in the form in which rows are compared."""
+        return _by_column(self._target_forms, found)
 
     def _values(self) -> sql.Composed:
         return _list(
@@ -204,14 +216,6 @@ class ProvenTable:
     def _decoded(self, values: Sequence[Any]) -> Key:
         columns = self.mapped.key_columns
         return tuple(c.type.decode(value) for c, value in zip(columns, values, strict=True))
-
-    def _key_texts(self, key: Key) -> tuple[str, ...] | None:
-        texts = tuple(
-            literal(value) if column.type.name == "literal" else _text(form)
-            for column, value, form in zip(self._key_columns, key, self.key_forms(key), strict=True)
-        )
-        unheld = any(text is None or "\0" in text for text in texts)
-        return None if unheld else texts  # type: ignore[return-value]
 
 
 _TYPES: Final = {
@@ -243,11 +247,33 @@ def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def _text(form: Canonical) -> str | None:
-    """A value of a key as PostgreSQL reads it; None where it holds no such value."""
-    tag, value = form
-    convert = _KEY_TEXTS.get(tag)
-    return None if convert is None else convert(value)
+def _by_column(
+    converts: Sequence[Callable[[Any], Any]], rows: Sequence[Sequence[Any]]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of which each column is converted by its function, a column at a time."""
+    columns = zip(converts, zip(*rows, strict=True), strict=bool(rows))
+    return zip(*[list(map(convert, values)) for convert, values in columns], strict=True)
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Texts as PostgreSQL reads an array of them.
+
+    >>> print(_array(["1", 'a "b"']))
+    {"1","a \\"b\\""}
+    """
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
+
+
+def _key_text(form: Form) -> Callable[[Value], str | None]:
+    """What makes a value of a key as PostgreSQL reads it; None where it holds no such value."""
+
+    def text(value: Value) -> str | None:
+        tag, stored = form(value)
+        convert = _KEY_TEXTS.get(tag)
+        return None if convert is None else convert(stored)
+
+    return text
 
 
 def _stored(form: Canonical, wire: str) -> Any:

@@ -46,6 +46,7 @@ def read_touched(
     """
     with file.reading():
         end = Changelog(file).newest()
+    named = {layout: [VALUES + i for i in positions] for layout, positions in keys.items()}
     found: dict[int, set[Key]] = {layout: set() for layout in keys}
     changelog, seq, bound = Changelog(file), since, Bound(lock_bound, EVENTS_AT_ONCE)
     while seq < end:
@@ -54,9 +55,9 @@ def read_touched(
         if not events or events[0][SEQ] != seq + 1:
             return Touched(end, position)
         for event in events:
-            positions = keys.get(event[LAYOUT])
+            positions = named.get(event[LAYOUT])
             if positions is not None:
-                found[event[LAYOUT]].add(tuple(event[VALUES + i] for i in positions))
+                found[event[LAYOUT]].add(tuple([event[i] for i in positions]))
         seq = events[-1][SEQ]
         if sum(map(len, found.values())) > MOST_KEYS:
             return Touched(end, position)
