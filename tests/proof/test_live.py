@@ -201,3 +201,43 @@ def test_what_is_applied_while_a_proof_begins_is_not_forgotten(site, monkeypatch
         site.prove()
     [table] = site.prove().sources[0].tables
     assert table.different == 1
+
+
+HARD_KEYS = [
+    "",
+    "NULL",
+    "null",
+    '"',
+    "\\",
+    '\\"',
+    "{",
+    "}",
+    "{a,b}",
+    ",",
+    "'",
+    " a ",
+    "a\nb",
+    "é",
+    "%s",
+]
+
+
+def test_keys_with_any_character_are_looked_up(site):
+    """What the log names is found in PostgreSQL by its key, whatever that holds."""
+    site.sqlite("CREATE TABLE t (k TEXT, n INTEGER, v TEXT, PRIMARY KEY (k, n)) WITHOUT ROWID")
+    with site.connection() as db:
+        rows = [(k, n) for k in HARD_KEYS for n in (1, 2)]
+        rows += [(f"filler {i}", i) for i in range(1000)]
+        db.executemany("INSERT INTO t VALUES (?, ?, 'x')", rows)
+    site.configure()
+    site.catch_up()
+    assert site.prove().converged
+    site.sqlite("UPDATE t SET v = 'y' WHERE n = 1")
+    site.catch_up()
+    assert site.prove().converged
+    site.sqlite("UPDATE t SET v = 'later' WHERE n = 2")
+    site.catch_up()
+    tamper(site, "UPDATE t SET v = 'spoilt' WHERE n = 2 AND k NOT LIKE 'filler%'")
+    [table] = site.prove().sources[0].tables
+    assert table.kept_ranges
+    assert (table.different, table.differences) == (len(HARD_KEYS), len(HARD_KEYS))
