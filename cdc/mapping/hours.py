@@ -5,7 +5,7 @@ added as a number.
 """
 
 import re
-from array import array
+import struct
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -74,12 +74,11 @@ class Hours:
         if others or not _has_shape(text, width, count):
             return None
         hours: Any = map(self._starts.__getitem__, _hours(width, count).unpack(text))
+        of, digits = lanes(count, NARROW), 0
         try:
-            starts = array("Q", hours)
-        except TypeError:  # an hour in which the clock is set, or none at all
+            found = of.load("Q", hours)
+        except struct.error:  # an hour in which the clock is set, or none at all
             return None
-        of = lanes(count, NARROW)
-        found, digits = of.load(starts), 0
         for place in filter(width.__gt__, _WORTH):
             found += of.spread(text[place::width]) * _WORTH[place]
             digits += ord("0") * _WORTH[place]

@@ -6,8 +6,8 @@ are put side by side into one integer, far enough apart that no step carries ove
 lane. Numbers of lanes are never negative.
 """
 
-import sys
 from array import array
+from collections.abc import Iterable
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -41,11 +41,12 @@ class Lanes:
         """Each lane divided by a power of two."""
         return (lanes >> bits) & self.all((1 << (8 * self.width - bits)) - 1)
 
-    def load(self, numbers: "array[float] | array[int]") -> int:
-        """Lanes of the bits of an array of numbers of eight bytes."""
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        narrow = numbers.tobytes()
+    def load(self, kind: str, numbers: Iterable[float] | Iterable[int]) -> int:
+        """Lanes of the bits of numbers of a `kind` that has eight bytes ("d", "q", "Q").
+
+        Raises struct.error where one of them is of another kind.
+        """
+        narrow = words(self.count, kind).pack(*numbers)
         if self.width == NARROW:
             return int.from_bytes(narrow, "little")
         wide = bytearray(self.width * self.count)
@@ -65,9 +66,9 @@ class Lanes:
 
     def big_endian(self, lanes: int) -> memoryview:
         """The same, each with its highest byte first; for lanes of eight bytes."""
-        words = array("Q", self.bytes(lanes))
-        words.byteswap()
-        return memoryview(words)
+        swapped = array("Q", self.bytes(lanes))
+        swapped.byteswap()
+        return memoryview(swapped)
 
 
 @lru_cache(maxsize=32)
@@ -77,9 +78,31 @@ def lanes(count: int, width: int) -> Lanes:
 
 
 @lru_cache(maxsize=64)
+def words(count: int, kind: str) -> Struct:
+    """Takes so many numbers of a kind of struct's, and minds any other value.
+
+    An array takes its numbers one by one, which is several times as slow.
+    """
+    return Struct(f"<{count}{kind}")
+
+
+@lru_cache(maxsize=64)
 def pieces(size: int, count: int) -> Struct:
     """Takes so many times `size` bytes apart."""
     return Struct(f"{size}s" * count)
+
+
+def places(byte: bytes, among: bytes) -> list[int]:
+    """Where a byte stands that is hardly ever there.
+
+    >>> places(b"x", b"-x--x")
+    [1, 4]
+    """
+    found, at = [], among.find(byte)
+    while at >= 0:
+        found.append(at)
+        at = among.find(byte, at + 1)
+    return found
 
 
 class Division:

@@ -7,7 +7,7 @@ taken where it comes back as it was.
 """
 
 import re
-from array import array
+import struct
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import partial
@@ -18,6 +18,7 @@ from struct import Struct
 from typing import Any, Final
 
 from cdc.mapping.codec import Codec, Many, Unfitting, only, require_same
+from cdc.mapping.lanes import words
 from cdc.mapping.numeric import MOST_BEFORE, MOST_BEHIND, pack_decimal, pack_scaled
 from cdc.mapping.numerics import MOST_PRECISION, Numerics, rounding
 from cdc.schema import Affinity, Value
@@ -214,7 +215,7 @@ def _back(affinity: Affinity, number: Any) -> Value:
 
 def integer(name: str, affinity: Affinity) -> Codec:
     """smallint, integer or bigint."""
-    wire, form, bits, array_of = _INTEGERS[name]
+    wire, form, bits, code = _INTEGERS[name]
     lowest, highest = -(2**bits), 2**bits - 1
     holds_integers = affinity not in {"TEXT", "REAL"}
 
@@ -235,8 +236,8 @@ def integer(name: str, affinity: Affinity) -> Codec:
 
     def as_is(values: Sequence[Any]) -> bool:
         try:
-            array(array_of, values)
-        except OverflowError:
+            words(len(values), code).pack(*values)
+        except struct.error:  # beyond the range, or no integer
             return False
         return True
 

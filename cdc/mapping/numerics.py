@@ -4,7 +4,6 @@ All values of a column get the same groups of base 10,000, zeros at both ends in
 server strips.
 """
 
-from array import array
 from collections.abc import Sequence
 from itertools import repeat
 from operator import add
@@ -12,7 +11,7 @@ from struct import Struct
 from typing import Any, Final
 
 from cdc.mapping.codec import Many
-from cdc.mapping.lanes import NARROW, WIDE, Division, Lanes, lanes, pieces
+from cdc.mapping.lanes import NARROW, WIDE, Division, Lanes, lanes, pieces, places
 
 MOST_DIGITS: Final = 11
 """Digits of the numbers that reals are rounded to here: the shortest decimal of a real is nearer to
@@ -78,9 +77,9 @@ class Numerics:
         """The binary forms of at least one number."""
         of, negative = lanes(len(numbers), self.least_width), 0
         if min(numbers) < 0:
-            negative = of.load(array("q", [number < 0 for number in numbers]))
+            negative = of.load("q", [number < 0 for number in numbers])
             numbers = list(map(abs, numbers))
-        return self.pack(of, of.load(array("q", numbers)), negative)
+        return self.pack(of, of.load("q", numbers), negative)
 
 
 class Rounding:
@@ -118,11 +117,10 @@ class Rounding:
         them is no real, or too large.
         """
         try:
-            shifted = array("d", map(add, reals, repeat(self._shift)))
+            of = lanes(len(reals), self._width)
+            found = of.load("d", map(add, reals, repeat(self._shift)))
         except (TypeError, OverflowError):
             return None
-        of = lanes(len(reals), self._width)
-        found = of.load(shifted)
         if found & of.all(_HIGH) != of.all(self._shift_bits & _HIGH):
             return None
         found &= of.all(_LOW)
@@ -147,7 +145,7 @@ class Rounding:
         clear = of.low(of.down(distance + of.all((1 << bits) - 2 * margin), bits), 1)
         if clear == of.ones:
             return ()
-        return [at for at, is_clear in enumerate(of.bytes(clear)[:: of.width]) if not is_clear]
+        return places(b"\0", of.bytes(clear)[:: of.width])
 
 
 def rounding(precision: int, scale: int) -> Many | None:

@@ -5,6 +5,7 @@ Where hardly any is, as with prices, the forms of many are computed at once.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ MANY_NEW: Final = 1 << 10
 """Values looked up in vain after which that is given up for a type that makes many at once, if it
 was in vain for too many: the forms of so many stay in the processor's cache, those of more do not,
 and then looking one up takes as long as making it."""
+
+FEW: Final = 1 << 12
+LEARN_TIMES: Final = 4
+"""Values that differ, among so many times as many in all, that are looked up after all."""
 
 SOME: Final = 1 << 8
 """Values that tell at once whether they are there again."""
@@ -128,22 +133,27 @@ class _Computed:
         self._many = type_.many
         self._encode = encode
 
-    def __call__(self, values: Sequence[Any]) -> Iterable[Any]:
+    def __call__(self, values: Sequence[Any]) -> Sequence[Any]:
         found = self._at_once(values)
         if found is not None:
             return found
-        present = [value for value in values if value is not None]
-        if len(present) == len(values):
+        holes = [at for at, value in enumerate(values) if value is None]
+        if not holes:
             return list(map(self._encode, values))
-        if self._many is not None and 2 * len(present) > len(values):
+        mostly_there = self._many is not None and 2 * len(holes) < len(values)
+        if mostly_there:
             # What is made of many at once is quickest for one and the same number of them.
-            some = present[0]
-            found = self._at_once([some if value is None else value for value in values])
+            filled, some = list(values), next(value for value in values if value is not None)
+            for at in holes:
+                filled[at] = some
+            found = self._at_once(filled)
             if found is not None:
-                pairs = zip(values, found, strict=True)
-                return [None if value is None else encoded for value, encoded in pairs]
-        else:
-            found = self._at_once(present) if present else None
+                for at in holes:
+                    found[at] = None
+                return found
+        present = [value for value in values if value is not None]
+        if present and not mostly_there:
+            found = self._at_once(present)
         following = iter(map(self._encode, present) if found is None else found).__next__
         return [None if value is None else following() for value in values]
 
@@ -163,9 +173,10 @@ class _Remembered:
 
     def __init__(self, type_: TargetType, encode: Encoder) -> None:
         self._computed = _Computed(type_, encode)
-        memory = (_RealMemory if type_.affinity == "REAL" else _Memory)(encode)
-        self._memory: _Memory | None = memory
-        self._seen = 0
+        fresh = partial(_RealMemory if type_.affinity == "REAL" else _Memory, encode)
+        self._memory: _Memory | None = fresh()
+        self._later: _Memory | None = fresh() if type_.many else None
+        self._seen = self._learnt = 0
         self._made_at_once = type_.many is not None
         self._patience = MANY_NEW if type_.many else MOST_KEPT
         self._too_new = TOO_NEW if type_.many else TOO_NEW_ONE_BY_ONE
@@ -174,7 +185,10 @@ class _Remembered:
         memory = self._memory
         if memory is None or self._is_in_vain(memory, values):
             self._memory = None
-            return self._computed(values)
+            found = self._computed(values)
+            if self._later is not None:
+                self._learn(self._later, values, found)
+            return found
         self._seen += len(values)
         return map(memory.__getitem__, values)
 
@@ -187,6 +201,18 @@ class _Remembered:
         in_vain = memory.missed > self._seen * self._too_new
         self._seen = memory.missed = 0
         return in_vain
+
+    def _learn(self, later: "_Memory", values: Sequence[Any], found: Iterable[Any]) -> None:
+        """Note what values became that were made at once, until it is clear whether they are few,
+        as prices of little spread are: then they are looked up from now on.
+        """
+        later.update(zip(values, found, strict=True))
+        later.pop(0.0, None)  # or -0.0
+        self._learnt += len(values)
+        if len(later) > FEW:
+            self._later = None
+        elif self._learnt >= FEW * LEARN_TIMES:
+            self._memory, self._later, self._seen = later, None, 1
 
 
 class _Memory(dict[Any, Any]):

@@ -27,8 +27,8 @@ from cdc.mapping.types import TargetType
 from cdc.postgres.encoding import Encoding
 from cdc.schema import Column, Row
 
-BLOCK_ROWS: Final = 1024
-"""Rows checked at once, just before they are written."""
+BLOCK_VALUES: Final = 12_000
+"""Values checked and encoded at once: so many stay in the processor's cache meanwhile."""
 
 MISFIT_ERRORS: Final = (TypeError, ValueError, ArithmeticError, AttributeError)
 """What an encoder or a dumper raises for a value that it cannot take."""
@@ -199,6 +199,7 @@ class Strict:
     """Lets rows of SQLite through that no dumper would coerce, and that have a key."""
 
     def __init__(self, table: MappedTable) -> None:
+        self._block_rows = max(BLOCK_VALUES // len(table.source.columns), 1)
         self._checks = [
             (itemgetter(column.source), _EXACT[column.type.wire])
             for column in table.columns
@@ -230,6 +231,6 @@ class Strict:
     def blocks(self, rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
         """The rows in checked blocks, so that the server works while the next one is checked."""
         remaining = iter(rows)
-        while block := list(islice(remaining, BLOCK_ROWS)):
+        while block := list(islice(remaining, self._block_rows)):
             self.check(block)
             yield block

@@ -18,7 +18,9 @@ READ_BYTES: Final = 32 * 1024 * 1024
 """About how much text and blob one read may bring into memory before it ends."""
 
 LARGEST_GULP: Final = 1024
-"""Rows; more would leave the processor's cache before somebody has looked at them."""
+GULP_VALUES: Final = 12_000
+"""Rows, and values of them; more would leave the processor's cache before somebody has looked at
+them."""
 
 Take = Callable[[list[tuple[Any, ...]]], object]
 
@@ -64,7 +66,7 @@ def read_rows(
     bound is generous: what it does with them then is still in the processor's cache, and counts
     against the bound.
     """
-    fetch = _Fetch(bound, take)
+    fetch = _Fetch(bound, take, min(LARGEST_GULP, max(GULP_VALUES // len(columns), 1)))
     try:
         fetch.run(file.query(f"SELECT {', '.join(columns)} {rest}", bindings))
     except UnicodeDecodeError:
@@ -82,12 +84,13 @@ def read_rows(
 class _Fetch:
     """One read and how far it is; may go on with another cursor that stands where the first did."""
 
-    def __init__(self, bound: Bound, take: Take | None) -> None:
+    def __init__(self, bound: Bound, take: Take | None, largest_gulp: int) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self._bound = bound
         self._take = take
         self._started = time.monotonic()
         self._gulp = 1
+        self._largest_gulp = largest_gulp
         self.complete = False
         self.size = 0
         self.count = 0
@@ -106,7 +109,7 @@ class _Fetch:
                 self.last = fetched[-1]
                 self.size += len(fetched) * _payload(fetched[-1])
                 self.rows += fetched
-                if self._take and len(self.rows) >= LARGEST_GULP:
+                if self._take and len(self.rows) >= self._largest_gulp:
                     self._take(self.rows)
                     self.rows = []
             if len(fetched) < wanted:
@@ -119,7 +122,7 @@ class _Fetch:
                 return
             # The next gulp must fit into what is left, with room for rows that are slower to read.
             if (now - before) * 4 < left:
-                self._gulp = min(self._gulp * 2, LARGEST_GULP)
+                self._gulp = min(self._gulp * 2, self._largest_gulp)
             else:
                 self._gulp = max(self._gulp // 2, 1)
 

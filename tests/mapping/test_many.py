@@ -1,7 +1,6 @@
 """What is made of many values at once is what is made of each by itself."""
 
 import struct
-from array import array
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -269,7 +268,7 @@ def test_lanes_are_divided_exactly(divisor, limit, data):
     divide = Division(divisor, limit)
     numbers = [*data.draw(st.lists(st.integers(0, limit - 1), min_size=1)), limit - 1]
     of = lanes(len(numbers), divide.least_width)
-    quotients, rests = divide(of, of.load(array("q", numbers)))
+    quotients, rests = divide(of, of.load("q", numbers))
     width = divide.least_width
     for found, wanted in ((quotients, 0), (rests, 1)):
         each = of.bytes(found)
