@@ -5,10 +5,11 @@ the last event of each key says and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Final
 
-from cdc.archive.rows import load_row
-from cdc.event import SEQ, VALUES, Event, Op
+from cdc.archive.rows import load_rows
+from cdc.event import LAYOUT, SEQ, VALUES, Event, Op
 from cdc.schema import Table
 
 _OPS: Final = frozenset(
@@ -16,6 +17,9 @@ _OPS: Final = frozenset(
 )
 _QUOTE: Final = ord('"')
 _BRACE: Final = ord("{")
+AT_ONCE: Final = 256
+"""Lines that are decoded by one call: they stay in the processor's cache."""
+
 _NO_VALUES: Final = (None,) * 2000
 
 
@@ -62,7 +66,7 @@ class Latest:
                 key = parts[VALUES]
                 if len(parts) == VALUES + 1:
                     key = key[:-1]  # the bracket behind a line of nothing but its key
-                if _is_plain(key):
+                if key.isdigit() or _is_plain(key):
                     table[key] = line
                 else:
                     odd.append(line)
@@ -84,17 +88,14 @@ class Latest:
             table.clear()
         self._odd.clear()
         events = []
-        for line in lines:
-            event = load_row(line)
-            width = self._widths.get(event[3])
-            if width is not None:
-                events.append(event + _NO_VALUES[: VALUES + width - len(event)])
-        events.sort(key=_seq)
+        ends = {layout: VALUES + width for layout, width in self._widths.items()}
+        for at in range(0, len(lines), AT_ONCE):
+            for event in load_rows(lines[at : at + AT_ONCE]):
+                end = ends.get(event[LAYOUT])
+                if end is not None:
+                    events.append(event + _NO_VALUES[: end - len(event)])
+        events.sort(key=itemgetter(SEQ))
         return events
-
-
-def _seq(event: Event) -> int:
-    return int(event[SEQ])
 
 
 def _several(parts: list[bytes], width: int) -> tuple[bytes, ...] | None:

@@ -6,7 +6,7 @@ key: `b` a blob, `u` a text that is not UTF-8 (both in base64), `r` an infinite 
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf, isinf
 from typing import Any, Final
 
@@ -42,6 +42,21 @@ def load_row(line: bytes) -> Line:
     if b"{" in line:
         row = [untagged(value) if isinstance(value, dict) else value for value in row]
     return tuple(row)
+
+
+def load_rows(lines: Sequence[bytes]) -> list[Line]:
+    """The rows that some lines were made from, as of `load_row`, quicker where they are many.
+
+    >>> load_rows([b'[1,"a"]', b'[2,{"b":"MQ=="}]'])
+    [(1, 'a'), (2, b'1')]
+    """
+    text = b",".join(lines)
+    if b"{" in text:  # more of them may hold no value that is an object
+        return [load_row(line) for line in lines]
+    rows = orjson.loads(b"[%b]" % text)
+    if len(rows) != len(lines) or not {list}.issuperset(map(type, rows)):
+        raise ValueError("not rows")
+    return list(map(tuple, rows))
 
 
 def _dump(row: Line) -> bytes:

@@ -3,7 +3,7 @@
 Within one target transaction the order of events for different keys does not matter.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from operator import itemgetter
@@ -13,7 +13,7 @@ from cdc.event import LAYOUT, OP, ORIGIN, REVERSE_FLOW, SEQ, VALUES, Event, Op
 from cdc.mapping.table import MappedTable
 from cdc.mapping.types import LITERAL
 from cdc.postgres.changes import TableChanges
-from cdc.schema import Value
+from cdc.schema import Key, Value
 
 
 class Compactor:
@@ -45,20 +45,26 @@ class Compactor:
 
 
 def _changes(table: MappedTable, events: Collection[Event]) -> TableChanges:
-    changes = TableChanges(seqs=partial(_seqs, events))
-    end = VALUES + len(table.source.columns)
-    key = [(VALUES + column.source, column.type.accepts) for column in table.key_columns]
-    gone = Op.GONE
-    for event in events:
-        if event[OP] in gone:
-            # A key that the target cannot hold has no row there, but may be in the quarantine.
-            held = all(event[i] is not None and accepts(event[i]) for i, accepts in key)
-            (changes.deletes if held else changes.unheld).append(tuple(event[i] for i, _ in key))
-        else:
-            changes.upserts.append(event[VALUES:end])
+    end, gone = VALUES + len(table.source.columns), Op.GONE
+    upserts = [event[VALUES:end] for event in events if event[OP] not in gone]
+    at = [VALUES + column.source for column in table.key_columns]
+    keys = [tuple([event[i] for i in at]) for event in events if event[OP] in gone]
+    changes = TableChanges(upserts, seqs=partial(_seqs, events))
+    # A key that the target cannot hold has no row there, but may be in the quarantine.
+    if keys and _are_held(table, keys):
+        changes.deletes += keys
+    else:
+        for key in keys:
+            (changes.deletes if _are_held(table, [key]) else changes.unheld).append(key)
     if _has_literal_key(table):
         _add_other_zeros(table, changes)
     return changes
+
+
+def _are_held(table: MappedTable, keys: Sequence[Key]) -> bool:
+    """Whether the target can hold every one of some keys."""
+    columns = zip(table.key_columns, zip(*keys, strict=True), strict=True)
+    return all(None not in of_all and key.type.accepts_all(of_all) for key, of_all in columns)
 
 
 def _seqs(events: Iterable[Event]) -> list[int]:

@@ -1,6 +1,5 @@
 """All sources at once: opened one after another, then a thread for each, until told to stop."""
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     from cdc.sqlite.wakeup import Watch
 
 SHOW_SECONDS: Final = 0.5
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long one thread may keep Python to itself while another waits for it. Each answer of
-PostgreSQL is waited for by a thread; with Python's 5 ms a reader beside it costs it as much."""
 
 GRACE_SECONDS: Final = 5.0
 """How long PostgreSQL has to answer once a stop was asked for. Then its connections are cut: what
@@ -59,7 +54,6 @@ class Daemon:
     def open(self) -> None:
         """Take the lock of every source and open it. Raises CdcError; then nothing is held."""
         garbage.collect_rarely()
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._stop.on_ask(self._end_grace)
         try:
             for source in self._config.sources:

@@ -100,16 +100,27 @@ class ArrayPacker:
 
     def pack(self, values: Sequence[object]) -> PackedArray:
         """The array of `values`, None as NULL. Raises one of MISFIT_ERRORS or psycopg.DataError."""
-        dump, length = self._dump, _LENGTH.pack
-        parts: list[Buffer] = [_ARRAY_HEADER.pack(1, 1, self._oid, len(values), 1)]
-        for value in values:
-            data = None if value is None else dump(value)
-            if data is None:
-                parts.append(_NULL)
-            else:
-                parts.append(length(len(data)))
-                parts.append(data)
-        return PackedArray(self._array_oid, b"".join(parts))
+        header = _ARRAY_HEADER.pack(1, 1, self._oid, len(values), 1)
+        if None in values:
+            found = [None if value is None else self._dump(value) for value in values]
+        else:
+            found = list(map(self._dump, values))
+        return PackedArray(self._array_oid, header + _elements(found))
+
+
+def _elements(found: Sequence[Buffer | None]) -> bytes:
+    """The elements of an array, each behind its length."""
+    sizes = {-1 if data is None else len(data) for data in found}
+    if len(sizes) == 1 and -1 not in sizes:  # as of all numbers of one type
+        size = _LENGTH.pack(sizes.pop())
+        return size + size.join(found)  # type: ignore[arg-type]
+    parts: list[Buffer] = []
+    for data in found:
+        if data is None:
+            parts.append(_NULL)
+        else:
+            parts += (_LENGTH.pack(len(data)), data)
+    return b"".join(parts)
 
 
 class Packed:

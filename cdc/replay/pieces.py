@@ -5,10 +5,12 @@ in which the target was once copied, and what is written is exact at each step.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
+from cdc.ahead import Ahead
 from cdc.archive.latest import Latest
 from cdc.archive.reader import Baseline, BaselineChunk
 from cdc.archive.rows import load_row
@@ -22,6 +24,9 @@ from cdc.sqlite.log import Position
 
 STRETCH_VALUES: Final = 500_000
 """Values (events times columns) that one piece keeps, once the last event of each key is found."""
+
+SEGMENTS_AHEAD: Final = 1
+"""Segments that are read, or being read, while another one is looked into."""
 
 STRETCH_BYTES: Final = 24_000_000
 """About how many bytes of lines or values one piece keeps."""
@@ -119,20 +124,24 @@ class _Reading:
         latest = Latest(tables)
         begun = seq = after
         last = b""
-        for segment in self._store.segments(after, up_to):
-            first = segment.events.first
-            if first > seq + 1:
-                raise segment.damaged(f"it begins at event {first}, not at {seq + 1}")
-            lines = self._store.lines(segment)
-            if first <= seq or segment.events.last > up_to:
-                lines = lines[seq + 1 - first : up_to + 1 - first]
-            latest.add(lines)
-            seq += len(lines)
-            last = lines[-1]
-            line_bytes = sum(map(len, lines)) / len(lines)
-            if latest.count >= self._most or latest.count * line_bytes >= STRETCH_BYTES:
-                yield _piece(latest, last, seq - begun)
-                begun = seq
+        segments = self._store.segments(after, up_to)
+        # To read and decompress a segment leaves Python to who looks into the one before it.
+        read = Ahead(((each, self._store.lines(each)) for each in segments), SEGMENTS_AHEAD)
+        with closing(read):
+            while (item := read.take()) is not None:
+                segment, lines = item
+                first = segment.events.first
+                if first > seq + 1:
+                    raise segment.damaged(f"it begins at event {first}, not at {seq + 1}")
+                if first <= seq or segment.events.last > up_to:
+                    lines = lines[seq + 1 - first : up_to + 1 - first]
+                latest.add(lines)
+                seq += len(lines)
+                last = lines[-1]
+                line_bytes = sum(map(len, lines)) / len(lines)
+                if latest.count >= self._most or latest.count * line_bytes >= STRETCH_BYTES:
+                    yield _piece(latest, last, seq - begun)
+                    begun = seq
         if begun < seq:
             yield _piece(latest, last, seq - begun)
 

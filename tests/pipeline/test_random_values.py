@@ -89,7 +89,7 @@ def _fits(name: str, class_: str, value: Any) -> bool:
         case "numeric", "real":
             return math.isfinite(value)
         case type_, _:
-            takes = {"bigint": "integer", "double precision": "real", "bytea": "blob"}
+            takes = {"text": "text", "double precision": "real", "bytea": "blob"}
             return class_ == takes.get(type_, "integer")
 
 
