@@ -92,8 +92,16 @@ class Daemon:
                     row = None
                 if row is not None and row[0] == wanted:
                     return
-                if self._process.poll() is not None:
+                if self._process.poll() is not None or _has_halted(conn):
                     log = self._log.read_text(encoding="utf-8")
-                    raise RuntimeError(f"cdc run has ended: {log[-2000:]}")
+                    raise RuntimeError(f"cdc run does not go on: {log[-2000:]}")
                 time.sleep(0.05)
         raise TimeoutError(f"{query!r} did not become {wanted} in {PATIENCE_SECONDS:g} s")
+
+
+def _has_halted(conn: psycopg.Connection) -> bool:
+    try:
+        row = conn.execute("SELECT count(*) FROM cdc.source WHERE state = 'halted'").fetchone()
+    except psycopg.errors.UndefinedTable:
+        return False
+    return row is not None and row[0] > 0
