@@ -180,7 +180,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             with file.reading():
                 schema_version, of_application = file.schema_version, application_schema(file)
                 _check_unmoved(file, source, stops)
-                tables_captured = captured(file)
+                tables_captured = captured(file, breathe=file.breathe)
             columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
             if not tables:  # later a migration of the application may be the reason: see the status
                 references.check(config, source.name, columns)
@@ -238,7 +238,8 @@ def _check_unmoved(file: SourceFile, source: SourceConfig, stops: Stops) -> None
     were refused or released have no capture to look for.
     """
     wanted = [name for name in _configured(file, source) if name not in stops.errors]
-    if set(verify(file, wanted).values()) - {Finding.INTACT}:
+    found = verify(file, wanted, breathe=file.breathe)
+    if set(found.values()) - {Finding.INTACT}:
         raise SchemaMoved(f"The schema of {file.path} changed.")
 
 

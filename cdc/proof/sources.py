@@ -141,7 +141,8 @@ class SourceProof:
                     hint="See cdc status, or start cdc run: it says what to do.",
                 )
             log.check_continues(file, Position(known.applied_seq, known.applied_digest or b""))
-            schema_version, every = file.schema_version, captured(file)
+            schema_version = file.schema_version
+            every = captured(file, breathe=file.breathe)
         pairs = self._pairs(every, made, waiting)
         seconds = self._config.replication.lock_bound_ms / 1000 / 2
         name = self._source.name

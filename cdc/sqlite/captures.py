@@ -1,6 +1,6 @@
 """The captures that a file records: which tables, since which layout, with which triggers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -8,6 +8,8 @@ import orjson
 from cdc.sqlite import introspect, layouts, log
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
+
+Breathe = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +60,29 @@ def _id(log_id: str, layout: int) -> str:
 
 
 def _forebears(file: SourceFile, log_id: str, layout: int) -> Iterator[Forebear]:
-    shapes = layouts.read(file)
+    shapes = file.once(layouts.read)
     for ancestor in layouts.read_ancestors(file, layout):
         before = shapes[ancestor.layout].columns
         names = tuple(None if i is None else before[i].name for i in ancestor.columns)
         yield Forebear(_id(log_id, ancestor.layout), names)
 
 
-def captured(file: SourceFile) -> list[Captured]:
-    """The tables under capture, as they are now; for use within a transaction."""
+def captured(file: SourceFile, *, breathe: Breathe = lambda: None) -> list[Captured]:
+    """The tables under capture, as they are now; for use within a transaction.
+
+    `breathe` is called between two tables: with many it takes longer than a lock may be held.
+    """
     own = log.read(file)
     if own is None:
         return []
-    return [
-        Captured(
-            introspect.source_table(file, capture.name),
-            capture.layout,
-            own.id,
-            tuple(_forebears(file, own.id, capture.layout)),
-        )
-        for capture in stored_captures(file)
-    ]
+    found = []
+    with file.at_rest():
+        for capture in stored_captures(file):
+            source = introspect.source_table(file, capture.name)
+            forebears = tuple(_forebears(file, own.id, capture.layout))
+            found.append(Captured(source, capture.layout, own.id, forebears))
+            breathe()
+    return found
 
 
 def stored_captures(file: SourceFile) -> list[StoredCapture]:
@@ -93,8 +97,14 @@ def stored_captures(file: SourceFile) -> list[StoredCapture]:
 
 
 def triggers_named(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
-    triggers = dict(file.query("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"))
-    return {name: triggers[name] for name in names if name in triggers}
+    there = file.once(triggers)
+    return {name: there[name][1] for name in names if name in there}
+
+
+def triggers(file: SourceFile) -> dict[str, tuple[str, str]]:
+    """The table and the text of every trigger, by its name."""
+    rows = file.query("SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'")
+    return {name: (table, sql) for name, table, sql in rows}
 
 
 def fingerprint(source: SourceTable) -> str:

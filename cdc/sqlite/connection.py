@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import apsw
 
-from cdc.errors import SourceBusy, SourceError, SourceUnavailable
+from cdc.errors import SchemaMoved, SourceBusy, SourceError, SourceUnavailable
 
 T = TypeVar("T")
 Wait = Callable[[float], object]
@@ -24,6 +24,9 @@ READ_PATIENCE_SECONDS: Final = 2.0
 READ_POLL_SECONDS: Final = 0.0005
 """SQLite's own busy handler sleeps up to 100 ms between two looks; a writer that commits without a
 pause leaves gaps of a millisecond, which it would miss for minutes."""
+
+BREATH_SECONDS: Final = 0.02
+"""Between two moments at which writers are let in while a large schema is looked at."""
 
 WRITE_PATIENCE_SECONDS: Final = 30.0
 WRITE_PAUSE_SECONDS: Final = 0.02
@@ -92,6 +95,8 @@ class SourceFile:
         self._without_triggers = without_triggers
         self._durable = durable
         self._patient_until = 0.0
+        self._begun_at = 0.0
+        self._told: dict[object, object] | None = None
         with translated(path):
             # Never CREATE: a missing file must stay missing, not become an empty database.
             # NOMUTEX: SQLite would lock and unlock the connection for every value that is fetched,
@@ -184,11 +189,44 @@ class SourceFile:
         """One read transaction: all that is read within is of one moment."""
         with translated(self.path):
             self._connection.execute("BEGIN")
+            self._begun_at = time.monotonic()
             try:
                 yield
             finally:
                 if self._connection.in_transaction:  # some errors have ended it already
                     self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within a transaction, while nothing changes the schema: then it is asked only `once`."""
+        outer = self._told
+        self._told = {} if outer is None else outer
+        try:
+            yield
+        finally:
+            self._told = outer
+
+    def once(self, ask: Callable[["SourceFile"], T]) -> T:
+        """What `ask` tells of the schema; asked for each time, but for within `at_rest()`."""
+        if self._told is None:
+            return ask(self)
+        if ask not in self._told:
+            self._told[ask] = ask(self)
+        return cast(T, self._told[ask])
+
+    def breathe(self) -> None:
+        """Within `reading()`, between two looks at the schema: let writers in where the lock was
+        held for BREATH_SECONDS. Raises SchemaMoved where they have changed the schema; of all else
+        that was read before, what follows may be of a later moment.
+        """
+        if time.monotonic() - self._begun_at < BREATH_SECONDS:
+            return
+        version = self.schema_version
+        self._connection.execute("ROLLBACK")
+        self._connection.execute("BEGIN")
+        if self.schema_version != version:
+            raise SchemaMoved(f"The schema of {self.path} changed.")
+        self._begun_at = time.monotonic()
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -238,15 +238,7 @@ def _children(
     """The foreign keys that act on other rows when a row of this table goes, by any REPLACE."""
     names = {_folded(column.name): column.name for column in table.columns}
     keys: dict[tuple[str, int], list[tuple[str, str]]] = {}
-    for child, number, parent, own, referred, place in file.query(
-        'SELECT t.name, f.id, f."table", f."from", f."to", f.seq'
-        " FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f"
-        " WHERE t.schema = 'main' AND t.type = 'table'"
-        " AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
-        " ORDER BY t.name, f.id, f.seq"
-    ):
-        if _folded(parent) != _folded(table.name):
-            continue
+    for child, number, own, referred, place in file.once(_acting).get(_folded(table.name), ()):
         # Without a list of columns, the parent's key is meant.
         column = (
             names.get(_folded(referred))
@@ -261,6 +253,20 @@ def _children(
         # What refers to no key and to no unique values is no foreign key to SQLite either.
         if any(each <= {column for _, column in columns} for each in (key, *unique)):
             yield Child(child, tuple(columns))
+
+
+def _acting(file: SourceFile) -> dict[bytes, list[tuple[str, int, str, str | None, int]]]:
+    """The columns of the foreign keys that act on rows, by the folded name of their parent."""
+    found: dict[bytes, list[tuple[str, int, str, str | None, int]]] = {}
+    for parent, *column in file.query(
+        'SELECT f."table", t.name, f.id, f."from", f."to", f.seq'
+        " FROM pragma_table_list AS t, pragma_foreign_key_list(t.name) AS f"
+        " WHERE t.schema = 'main' AND t.type = 'table'"
+        " AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+        " ORDER BY t.name, f.id, f.seq"
+    ):
+        found.setdefault(_folded(parent), []).append((*column,))
+    return found
 
 
 def _folded(name: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 
 from cdc.event import Op
 from cdc.schema import Table
-from cdc.sqlite.captures import StoredCapture
+from cdc.sqlite.captures import StoredCapture, triggers
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.layouts import Ancestor
 from cdc.sqlite.triggers import ROW
@@ -32,13 +32,14 @@ class Lineage:
         self._named = {capture.name: capture for capture in stored}
         self._followed: dict[str, tuple[StoredCapture, str]] = {}
         self._moved: set[int] = set()
-        for capture in stored:
-            place = _insert_trigger(file, capture)
-            if place is not None:
-                table, text = place
-                self._followed[table] = (capture, text)
-                if table != capture.name:
-                    self._moved.add(capture.layout)
+        with file.at_rest():
+            for capture in stored:
+                place = _insert_trigger(file, capture)
+                if place is not None:
+                    table, text = place
+                    self._followed[table] = (capture, text)
+                    if table != capture.name:
+                        self._moved.add(capture.layout)
 
     def renamed(self, name: str) -> bool:
         """Whether the table of this name was captured under another one."""
@@ -87,8 +88,4 @@ def _unquoted(name: str) -> str:
 
 def _insert_trigger(file: SourceFile, capture: StoredCapture) -> tuple[str, str] | None:
     """The table that a capture's insert trigger stands on, and its text."""
-    row = file.query(
-        "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?",
-        (f"_cdc_{capture.layout}_insert",),
-    ).fetchone()
-    return None if row is None else (str(row[0]), str(row[1]))
+    return file.once(triggers).get(f"_cdc_{capture.layout}_insert")

@@ -7,6 +7,7 @@ from cdc.errors import CaptureRefused
 from cdc.schema import Table
 from cdc.sqlite import introspect, layouts
 from cdc.sqlite.captures import (
+    Breathe,
     StoredCapture,
     fingerprint,
     has_table,
@@ -38,29 +39,34 @@ class Finding(enum.Enum):
         return self in (Finding.NEW, Finding.RENAMED, Finding.HOLE, Finding.RESHAPED)
 
 
-def verify(file: SourceFile, tables: Iterable[str]) -> dict[str, Finding]:
+def verify(
+    file: SourceFile, tables: Iterable[str], *, breathe: Breathe = lambda: None
+) -> dict[str, Finding]:
     """Compare the capture of these tables with what it should be; for use within a transaction.
 
-    Tables that are captured and not among `tables` are found UNWANTED.
+    Tables that are captured and not among `tables` are found UNWANTED. `breathe` is called between
+    two tables: with many it takes longer than a lock may be held.
     """
-    captures = stored_captures(file)
-    stored = {capture.name: capture for capture in captures}
-    known = layouts.read(file)
-    lineage = Lineage(file, captures, known)
-    found = {}
-    for name in tables:
-        capture = stored.pop(name, None)
-        try:
-            source = introspect.source_table(file, name)
-        except CaptureRefused:
-            found[name] = Finding.REFUSED
-            continue
-        if lineage.renamed(name):
-            found[name] = Finding.RENAMED
-        elif capture is None:
-            found[name] = Finding.NEW
-        else:
-            found[name] = _judge(file, source, capture, known[capture.layout])
+    with file.at_rest():
+        captures = stored_captures(file)
+        stored = {capture.name: capture for capture in captures}
+        known = layouts.read(file)
+        lineage = Lineage(file, captures, known)
+        found = {}
+        for name in tables:
+            breathe()
+            capture = stored.pop(name, None)
+            try:
+                source = introspect.source_table(file, name)
+            except CaptureRefused:
+                found[name] = Finding.REFUSED
+                continue
+            if lineage.renamed(name):
+                found[name] = Finding.RENAMED
+            elif capture is None:
+                found[name] = Finding.NEW
+            else:
+                found[name] = _judge(file, source, capture, known[capture.layout])
     return found | dict.fromkeys(stored, Finding.UNWANTED)
 
 
@@ -83,13 +89,22 @@ def _run_first(file: SourceFile, stored: StoredCapture) -> bool:
     SQLite runs the newest trigger first. One of the application's that runs before ours and ends
     its statement by RAISE(FAIL) or RAISE(IGNORE) would keep the change without an event.
     """
-    ours: dict[str, int] = {}
+    ours, others = file.once(_ages)
+    places = (ours[name] for name in stored.triggers if name in ours)
+    return all(others.get(table, 0) < age for table, age in places)
+
+
+def _ages(file: SourceFile) -> tuple[dict[str, tuple[str, int]], dict[str, int]]:
+    """The table and the age of each trigger of ours, by name, and the age of the newest one of the
+    application's, by table.
+    """
+    ours: dict[str, tuple[str, int]] = {}
     others: dict[str, int] = {}
     for name, table, age in file.query(
         "SELECT name, lower(tbl_name), rowid FROM sqlite_schema WHERE type = 'trigger'"
     ):
-        if name in stored.triggers:
-            ours[table] = min(age, ours.get(table, age))
-        elif not is_own(name):
+        if is_own(name):
+            ours[name] = (table, age)
+        else:
             others[table] = max(age, others.get(table, age))
-    return all(others.get(table, 0) < age for table, age in ours.items())
+    return ours, others
