@@ -14,8 +14,8 @@ from cdc.sqlite.captures import (
     StoredCapture,
     fingerprint,
     has_table,
+    made_triggers,
     stored_captures,
-    triggers_named,
 )
 from cdc.sqlite.connection import SourceFile, Wait
 from cdc.sqlite.introspect import SourceTable
@@ -80,16 +80,29 @@ def _install(
             _drop_triggers(file, stored[name])
             if finding is not Finding.OUTDATED:
                 _end_capture(file, stored[name], read_to)
-    for name in (name for name in tables if found[name] is not Finding.INTACT):
+    wanted = [name for name in tables if found[name] is not Finding.INTACT]
+    # Before anything is made: what comes now changes nothing about the application's tables.
+    with file.at_rest():
+        sources = {name: _introspected(file, name) for name in wanted}
+    for name, source in sources.items():
         outdated = stored[name].layout if found[name] is Finding.OUTDATED else None
         try:
-            _capture(file, introspect.source_table(file, name), lineage, outdated, read_to)
+            if isinstance(source, CaptureRefused):
+                raise source
+            _capture(file, source, lineage, outdated, read_to)
         except CaptureRefused as error:
             on_refusal(name, error)
             found[name] = Finding.REFUSED
             if name in stored:
                 _end_capture(file, stored[name], read_to)
     return found
+
+
+def _introspected(file: SourceFile, name: str) -> SourceTable | CaptureRefused:
+    try:
+        return introspect.source_table(file, name)
+    except CaptureRefused as refused:
+        return refused
 
 
 def _findings(file: SourceFile, tables: list[str], renew: Collection[str]) -> dict[str, Finding]:
@@ -152,7 +165,7 @@ def _create(file: SourceFile, source: SourceTable, layout: int, *, anew: bool) -
                 f" {statement} would fail: {error}.",
                 hint="Exclude the table in the configuration.",
             )
-    triggers = orjson.dumps(triggers_named(file, sql.triggers)).decode()
+    triggers = orjson.dumps(made_triggers(file, sql.triggers)).decode()
     if anew:
         file.query(
             "INSERT INTO _cdc_capture (layout, name, triggers, unique_sets, mirrored)"

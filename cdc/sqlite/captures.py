@@ -97,8 +97,20 @@ def stored_captures(file: SourceFile) -> list[StoredCapture]:
 
 
 def triggers_named(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
+    """The text of those triggers among these that there are."""
     there = file.once(triggers)
     return {name: there[name][1] for name in names if name in there}
+
+
+def made_triggers(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
+    """The same, while triggers are being made."""
+    rows = file.query(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+        " AND name IN (SELECT value FROM json_each(?))",
+        (orjson.dumps(list(names)).decode(),),
+    )
+    there = dict(rows)
+    return {name: there[name] for name in names if name in there}
 
 
 def triggers(file: SourceFile) -> dict[str, tuple[str, str]]:
