@@ -12,14 +12,14 @@ from cdc.archive.rows import load_rows
 from cdc.event import LAYOUT, SEQ, VALUES, Event, Op
 from cdc.schema import Table
 
+AT_ONCE: Final = 256
+"""Lines that are decoded by one call: they stay in the processor's cache."""
+
 _OPS: Final = frozenset(
     f'"{op}"'.encode() for op in (Op.INSERT, Op.UPDATE, Op.DELETE, Op.EVICT, Op.REKEY)
 )
 _QUOTE: Final = ord('"')
 _BRACE: Final = ord("{")
-AT_ONCE: Final = 256
-"""Lines that are decoded by one call: they stay in the processor's cache."""
-
 _NO_VALUES: Final = (None,) * 2000
 
 
