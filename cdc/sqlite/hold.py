@@ -261,5 +261,8 @@ def _commit(file: SourceFile) -> None:
 
 def _last_written(path: Path) -> float:
     """When a file, its journal or its WAL was written last, as the file system tells."""
-    files = (path.with_name(path.name + suffix) for suffix in ("", "-wal", "-journal"))
-    return max((each.stat().st_mtime for each in files if each.exists()), default=0.0)
+    newest = 0.0
+    for suffix in ("", "-wal", "-journal"):
+        with suppress(FileNotFoundError):  # a journal goes with every commit
+            newest = max(newest, path.with_name(path.name + suffix).stat().st_mtime)
+    return newest

@@ -276,3 +276,10 @@ def test_killed_anywhere(paths, service):
                 freeze.thaw(file)
     for path in paths:
         assert service(path)(INSERT).error == ""
+
+
+def test_journal_that_goes_while_it_is_looked_at(paths, monkeypatch):
+    """A commit may remove it at any moment: that is no reason not to hold the file."""
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    with Hold(paths) as held:
+        held.take()
