@@ -1,8 +1,8 @@
 """What a table gets behind the rows of its first copy: its primary key, and the queue's triggers.
 
 To build the index once costs a third less than to keep it up row by row, and while the server is
-busy with it, the next table is read and sent. The triggers would cost another fifth, and nobody but
-cdc can write to the table yet.
+busy with it, the next table is read and sent. The triggers look at every row, which takes a COPY of
+narrow ones an eighth longer, and nobody but cdc can write to the table yet.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
