@@ -119,9 +119,11 @@ def test_an_encoding_is_that_of_each_value(type_, values, data):
     """Whether values are looked up, computed one by one, many at once, or go as they are."""
     batches = data.draw(st.lists(st.lists(values | st.none(), min_size=1), max_size=4))
     kept, patience, some = encoding.MOST_KEPT, encoding.MANY_NEW, encoding.SOME
+    learning = encoding.FEW, encoding.LEARN_TIMES
     encoding.MOST_KEPT = data.draw(st.sampled_from([0, 3, kept]))
     encoding.MANY_NEW = data.draw(st.sampled_from([0, 3, patience]))
     encoding.SOME = data.draw(st.sampled_from([1, 3, some]))
+    encoding.FEW, encoding.LEARN_TIMES = data.draw(st.sampled_from([(1, 1), (8, 1), learning]))
     try:
         encode = Encoding(table(type_))
         for batch in batches:
@@ -129,6 +131,7 @@ def test_an_encoding_is_that_of_each_value(type_, values, data):
                 assert together(type_, encode, batch) == one_by_one(type_, batch)
     finally:
         encoding.MOST_KEPT, encoding.MANY_NEW, encoding.SOME = kept, patience, some
+        encoding.FEW, encoding.LEARN_TIMES = learning
 
 
 @pytest.mark.parametrize(("type_", "values"), CASES, ids=name)
@@ -145,6 +148,17 @@ def test_many_are_what_each_is(type_, values, data):
     packed, unclear = made
     for at in set(range(len(batch))).difference(unclear):
         assert load(type_.wire, packed[at]) == load(type_.wire, type_.encode(batch[at]))
+
+
+def test_prices_of_little_spread_are_looked_up_after_all():
+    """The first block has hardly a price twice, all of them have few: NULL and both zeros too."""
+    type_ = target_type("numeric(10,4)", "REAL", ROUND)
+    encode = encoding._encoder(type_, type_.encode)
+    prices = [*(n / 100 for n in range(-1_000, 1_000)), None, 0.0, -0.0]
+    wanted = one_by_one(type_, prices)
+    for _ in range(encoding.FEW * encoding.LEARN_TIMES // len(prices) + 2):
+        assert [load(type_.wire, packed) for packed in encode(prices)] == wanted
+    assert len(encode._memory) > len(prices) / 2
 
 
 def test_usual_values_are_made_at_once():
