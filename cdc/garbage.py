@@ -14,6 +14,13 @@ def collect_rarely() -> None:
     gc.set_threshold(COLLECT_EVERY)
 
 
+def keep_all() -> None:
+    """Take all that there is by now for something that stays, as all modules do: to look through it
+    in vain would stop every thread, for a tenth of a second on a busy machine.
+    """
+    gc.freeze()
+
+
 def end() -> None:
     """Let Python end without a last search of all that there is, which takes it some 40 ms."""
     gc.freeze()

@@ -95,6 +95,7 @@ class Daemon:
         lasting += [threading.Thread(target=each, name="cdc-beside") for each in beside]
         housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
+        garbage.keep_all()
         try:
             for thread in (*threads, *lasting):
                 thread.start()

@@ -71,6 +71,15 @@ class SourceWorker:
         self._returning = False
         self._recorded: tuple[str, str] | None = None
         self._requests: list[Request] = []
+        # One for all steps: each leaves cycles behind when it goes.
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(PASSING),
+            wait=_pause,
+            stop=stop_when_event_set(stop.event),
+            sleep=sleep_using_event(stop.event),
+            before_sleep=self._report_trouble,
+            reraise=True,
+        )
 
     def open(self) -> None:
         """Open the source for the first time: what is wrong now is raised, not tried again."""
@@ -145,16 +154,8 @@ class SourceWorker:
             reverse.close()
 
     def _step_with_retry(self) -> bool:
-        retrying = Retrying(
-            retry=retry_if_exception_type(PASSING),
-            wait=_pause,
-            stop=stop_when_event_set(self._stop.event),
-            sleep=sleep_using_event(self._stop.event),
-            before_sleep=self._report_trouble,
-            reraise=True,
-        )
         try:
-            return bool(retrying(self._step))
+            return bool(self._retrying(self._step))
         except PASSING:
             # Only a stop ends the attempts.
             return False
