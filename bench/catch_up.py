@@ -16,6 +16,7 @@ from psycopg import sql
 from bench import legacy, product, target
 from bench.report import Figure, interleaved
 from cdc import garbage
+from cdc.ahead import take_turns
 from cdc.config import load
 from cdc.event import OP, SEQ, VALUES, Event, Op
 from cdc.pipeline.progress import SourceProgress
@@ -61,6 +62,7 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
 def catch_up(config_path: Path) -> tuple[int, float]:
     """How many events were applied, in how many seconds."""
     garbage.collect_rarely()  # as in the daemon
+    take_turns()
     config = load(config_path)
     source = config.sources[0]
     with Target(config.postgres.dsn) as server:

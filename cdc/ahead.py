@@ -13,11 +13,15 @@ SWITCH_SECONDS: Final = 0.0005
 PostgreSQL is waited for by a thread; with Python's 5 ms a reader beside it costs it as much."""
 
 
+def take_turns() -> None:
+    """Have the threads of this process take turns quickly, from now on."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
 class ReadAhead(Generic[T]):
     """Reads under way, one after another. Until all are taken nobody else may use the file."""
 
     def __init__(self) -> None:
-        sys.setswitchinterval(SWITCH_SECONDS)  # of the whole process
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cdc-read")
         self._begun: deque[Future[T]] = deque()
 

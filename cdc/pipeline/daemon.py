@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cdc import garbage
+from cdc.ahead import take_turns
 from cdc.config import Config
 from cdc.pipeline.archiver import Archiver
 from cdc.pipeline.housekeeping import Housekeeping
@@ -54,6 +55,7 @@ class Daemon:
     def open(self) -> None:
         """Take the lock of every source and open it. Raises CdcError; then nothing is held."""
         garbage.collect_rarely()
+        take_turns()
         self._stop.on_ask(self._end_grace)
         try:
             for source in self._config.sources:

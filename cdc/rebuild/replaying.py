@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from cdc.ahead import Ahead
+from cdc.ahead import Ahead, take_turns
 from cdc.errors import ReplayStopped
 from cdc.replay.destination import Destination
 from cdc.replay.pieces import Piece, pieces
@@ -54,6 +54,7 @@ def replay(
     `keep` is called after each piece, to hold on to what is still to be read. Raises ReplayStopped
     where it was asked to stop; what is written until then stays.
     """
+    take_turns()
     plan = destination.begin(plan)
     progress.events_expected, progress.rows_expected = plan.events, plan.rows
     progress.events = progress.begun_with = max(0, destination.standing.seq - plan.start)
