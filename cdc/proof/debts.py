@@ -18,6 +18,7 @@ from cdc.proof.target import TargetRow
 from cdc.schema import Key, Row
 from cdc.sqlite.connection import Wait
 from cdc.sqlite.lookup import TOGETHER
+from cdc.sqlite.rows import Gulps
 
 AT_ONCE: Final = 1_000
 """Keys looked up in one snapshot of the target."""
@@ -92,21 +93,16 @@ class Debts:
         at = 0
         while at < len(owed):
             with sides.file.reading():
-                end = time.monotonic() + sides.file.seconds
-                some, left = 1, sides.file.seconds
-                while at < len(owed) and left > 0:
+                gulps = Gulps(sides.file.seconds, TOGETHER)
+                while at < len(owed) and gulps.left > 0:
+                    some = owed[at : at + gulps.size]
                     at_rest = {
-                        form: key
-                        for form, key in owed[at : at + some]
-                        if not sides.is_in_flight(form, position)
+                        form: key for form, key in some if not sides.is_in_flight(form, position)
                     }
                     found = lookup.rows([*at_rest.values()])
                     rows.update((form, found.get(key)) for form, key in at_rest.items())
-                    at += some
-                    # The next ones must fit into what is left, also when they are slower to find.
-                    before, left = left, end - time.monotonic()
-                    quick = (before - left) * 4 < left
-                    some = min(some * 2, TOGETHER) if quick else max(some // 2, 1)
+                    at += len(some)
+                    gulps.taken()
             sides.file.give_way()
         return rows
 

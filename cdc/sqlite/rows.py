@@ -33,6 +33,25 @@ class Bound:
     rows: int
 
 
+class Gulps:
+    """How much to take at once of what may go on for `seconds`: more while that is quick."""
+
+    def __init__(self, seconds: float, largest: int) -> None:
+        self.size = 1
+        self.left = seconds
+        self._end = time.monotonic() + seconds
+        self._largest = largest
+
+    def taken(self) -> None:
+        """Note that one was taken, which brings `left` up to date, and the next one's `size`."""
+        before, self.left = self.left, self._end - time.monotonic()
+        # The next one must fit into what is left, with room for rows that are slower to read.
+        if (before - self.left) * 4 < self.left:
+            self.size = min(self.size * 2, self._largest)
+        else:
+            self.size = max(self.size // 2, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What one read brought: `rows` in order; `complete` when there were no more.
@@ -88,8 +107,7 @@ class _Fetch:
         self.rows: list[tuple[Any, ...]] = []
         self._bound = bound
         self._take = take
-        self._started = time.monotonic()
-        self._gulp = 1
+        self._gulps = Gulps(bound.seconds, largest_gulp)
         self._largest_gulp = largest_gulp
         self.complete = False
         self.size = 0
@@ -99,8 +117,7 @@ class _Fetch:
     def run(self, cursor: Any, decode: Callable[[Any], tuple[Any, ...]] | None = None) -> None:
         bound = self._bound
         while True:
-            before = time.monotonic()
-            wanted = min(self._gulp, bound.rows - self.count)
+            wanted = min(self._gulps.size, bound.rows - self.count)
             fetched = list(islice(cursor, wanted))
             if decode is not None:
                 fetched = list(map(decode, fetched))
@@ -115,16 +132,10 @@ class _Fetch:
             if len(fetched) < wanted:
                 self.complete = True
                 return
-            now = time.monotonic()
-            left = bound.seconds - (now - self._started)
-            if self.count >= bound.rows or self.size >= READ_BYTES or left <= 0:
+            self._gulps.taken()
+            if self.count >= bound.rows or self.size >= READ_BYTES or self._gulps.left <= 0:
                 cursor.close()
                 return
-            # The next gulp must fit into what is left, with room for rows that are slower to read.
-            if (now - before) * 4 < left:
-                self._gulp = min(self._gulp * 2, self._largest_gulp)
-            else:
-                self._gulp = max(self._gulp // 2, 1)
 
 
 class _Decoder:
