@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except Exception as error:  # noqa: BLE001  (no traceback reaches who did not ask for it)
         code = _explain(error, traceback="--debug" in arguments)
-    garbage.end()
+    garbage.keep_all()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -151,4 +151,4 @@ def _fits(type_: TargetType, kinds: Kinds, present: Sequence[Value], *, zero: bo
         return kinds[str] == len(present)
     if goes_as_it_is and (exact := _EXACT.get(type_.name)) is not None:
         return kinds[exact] == len(present)
-    return type_.name == LITERAL.name or all(map(type_.accepts, present))
+    return type_.name == LITERAL.name or type_.accepts_all(present)

@@ -40,7 +40,7 @@ class Variant:
     def try_on(self, values: Sequence[Value], *, fits: bool) -> None:
         """Try more values, none of them NULL; `fits` says that the type itself takes them."""
         if self.takes_all and not (fits and self.wider):
-            self.takes_all = all(map(self.type.accepts, values))
+            self.takes_all = self.type.accepts_all(values)
 
 
 def variants(target: TargetColumn, *, in_key: bool) -> list[Variant]:

@@ -69,7 +69,6 @@ class Snapshot:
             translated(f"read {self._name}"),
             self._conn.cursor(name="cdc_proof", binary=True) as cursor,
         ):
-            cursor.itersize = ROWS_AT_ONCE
             cursor.execute(self.table.all_query())
             while found := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from self.table.rows(found)

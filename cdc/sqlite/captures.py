@@ -109,8 +109,7 @@ def made_triggers(file: SourceFile, names: Iterable[str]) -> dict[str, str]:
         " AND name IN (SELECT value FROM json_each(?))",
         (orjson.dumps(list(names)).decode(),),
     )
-    there = dict(rows)
-    return {name: there[name] for name in names if name in there}
+    return dict(rows)
 
 
 def triggers(file: SourceFile) -> dict[str, tuple[str, str]]:
