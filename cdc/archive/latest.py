@@ -32,7 +32,6 @@ class Latest:
     """
 
     def __init__(self, tables: Mapping[int, Table]) -> None:
-        self._widths = {layout: len(table.columns) for layout, table in tables.items()}
         self._found: dict[bytes, dict[object, bytes]] = {}
         self._keys: dict[bytes, int] = {}
         for layout, table in tables.items():
@@ -77,25 +76,29 @@ class Latest:
             else:
                 table[several] = line
 
-    def take(self) -> list[Event]:
-        """The events kept so far, whole and in order; from now on it is empty again.
-
-        Raises ValueError or LookupError where a line is no event.
-        """
-        lines = [*self._odd]
+    def take(self) -> list[bytes]:
+        """The lines of the events kept so far, in any order; from now on it is empty again."""
+        lines, self._odd = self._odd, []
         for table in self._found.values():
             lines += table.values()
             table.clear()
-        self._odd.clear()
-        events = []
-        ends = {layout: VALUES + width for layout, width in self._widths.items()}
-        for at in range(0, len(lines), AT_ONCE):
-            for event in load_rows(lines[at : at + AT_ONCE]):
-                end = ends.get(event[LAYOUT])
-                if end is not None:
-                    events.append(event + _NO_VALUES[: end - len(event)])
-        events.sort(key=itemgetter(SEQ))
-        return events
+        return lines
+
+
+def whole_events(lines: Sequence[bytes], tables: Mapping[int, Table]) -> list[Event]:
+    """The events of these tables that some lines hold, whole and in order.
+
+    Raises ValueError or LookupError where a line is no event.
+    """
+    events = []
+    ends = {layout: VALUES + len(table.columns) for layout, table in tables.items()}
+    for at in range(0, len(lines), AT_ONCE):
+        for event in load_rows(lines[at : at + AT_ONCE]):
+            end = ends.get(event[LAYOUT])
+            if end is not None:
+                events.append(event + _NO_VALUES[: end - len(event)])
+    events.sort(key=itemgetter(SEQ))
+    return events
 
 
 def _several(parts: list[bytes], width: int) -> tuple[bytes, ...] | None:

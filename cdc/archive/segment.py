@@ -181,6 +181,14 @@ class Segment:
         """The segment's lines, to be read once, in a `with`."""
         return Lines(self)
 
+    def lines(self) -> list[bytes]:
+        """The lines of a segment of events, one for each, found to be what was written."""
+        with self.opened() as opened:
+            lines = [*opened]
+        if len(lines) != self.events.last - self.events.first + 1:
+            raise ArchiveDamaged(f"Segment {self.number} ({self.path}) lacks events.")
+        return lines
+
     def damaged(self, what: str) -> ArchiveDamaged:
         """The error that says what is wrong with this segment."""
         return ArchiveDamaged(

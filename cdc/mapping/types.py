@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from cdc.mapping import moments, numbers, words
@@ -56,6 +56,11 @@ class TargetType:
     encode: Encoder | None = field(compare=False, repr=False)
     many: Many | None = field(compare=False, repr=False)
     as_is: Callable[[Sequence[Any]], bool] | None = field(compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For a pickle, which cannot hold what a type is made of: the words that name it."""
+        make = partial(target_type, in_key=self.in_key)
+        return make, (self.name, self.affinity, self.options)
 
     @property
     def sql(self) -> str:

@@ -5,24 +5,39 @@ in one transaction. A table that gets its key late is read on, behind all others
 what has come behind its last row.
 """
 
+import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from cdc.helper import Helper
+from cdc.logs import fields
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.backlog import Batch, BatchReader
+from cdc.pipeline.chunking import (
+    Announced,
+    ChunkPacker,
+    FileToCopy,
+    PackedChunk,
+    chunk_bound,
+    every_other_chunk,
+)
 from cdc.pipeline.progress import TableProgress
 from cdc.pipeline.session import Session
 from cdc.pipeline.tables import ReplicatedTable
 from cdc.postgres.apply import Applier, Chunk
-from cdc.postgres.preparation import ChunkPacking
 from cdc.schema import Row
 from cdc.sqlite.chunks import Chunk as Found
 from cdc.sqlite.chunks import ChunkReader
-from cdc.sqlite.rows import READ_BYTES, Bound
 
-CHUNK_VALUES: Final = 400_000
-"""Values (rows times columns) in one chunk, which holds them packed; three may be in memory."""
+log = logging.getLogger(__name__)
+
+HELPED_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of columns that get another form, from which on a helper is worth its start, some 0.2 s of
+a processor. Those that go as they are come sooner than the server can take them."""
+
+MOST_IN_VAIN: Final = 8
+"""Chunks in a row that a helper has read in vain, for their table changes all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Piece:
 
 class ChunkSource:
     """Reads the chunks of one table of an open session, none for more than `lock_bound` seconds
-    at once. While nothing is written to a captured table, several reads make one chunk.
+    at once. With a `helper`, every other one has been read there.
     """
 
     def __init__(
@@ -73,15 +88,20 @@ class ChunkSource:
         lock_bound: float,
         *,
         careful: bool = False,
+        helper: "CopyHelper | None" = None,
     ) -> None:
         self.table = table
         self._session = session
-        self._applier = applier
         self._careful = careful
+        self._helper = helper
         self._reader = ChunkReader(session.file, table.source)
-        width = len(table.source.table.columns)
-        self._limit = Bound(lock_bound, max(1, CHUNK_VALUES // width))
-        self._most_reads = 1  # the server is to have something to do soon
+        self._bound = chunk_bound(table.source, lock_bound)
+        self._packer = ChunkPacker(
+            self._reader,
+            self._bound,
+            reading=session.reading,
+            begin_packing=lambda: applier.begin_packing(table.mapped),
+        )
 
     def estimated_rows(self) -> int | None:
         """At most how many rows the table has, None where that is not known."""
@@ -98,42 +118,23 @@ class ChunkSource:
         return read(after, completes)
 
     def _read_packed(self, after: Stand, completes: bool) -> Copied:
-        packing = self._applier.begin_packing(self.table.mapped)
-        found = self._read_some(after.place, self._limit, packing)
-        assert found is not None
-        rows, size, reads = found.count, found.size, 1
-        while not found.last and rows < self._limit.rows and size < READ_BYTES:
-            if reads == self._most_reads:
-                self._most_reads *= 2
-                break
-            bound = Bound(self._limit.seconds, self._limit.rows - rows)
-            more = self._read_some(found.place, bound, packing, as_of=found.as_of)
-            if more is None:
-                break
-            found, rows, size, reads = more, rows + more.count, size + more.size, reads + 1
+        place = after.place
+        if self._helper is None:
+            found = self._packer.read(place)
+        else:
+            found = self._helper.read(self.table, place, self._packer)
         chunk = Chunk(
             table=self.table.mapped,
-            rows=packing.end(),
+            rows=found.rows,
             after_key=after.bound,
             last_key=None if found.last and completes else found.place,
             fresh=self.table.fresh,
         )
         return _copied(chunk, found, found.place)
 
-    def _read_some(
-        self, after: Row | None, bound: Bound, packing: ChunkPacking, *, as_of: int | None = None
-    ) -> Found | None:
-        """What one short read brings; None where the log no longer ends at `as_of`."""
-        with self._session.reading():
-            if as_of is not None and self._reader.newest() != as_of:
-                return None
-            found = self._reader.read(after, bound, packing.add)
-        packing.add(found.rows)
-        return found
-
     def _read_carefully(self, after: Stand, completes: bool) -> Copied:
         with self._session.reading():
-            found = self._reader.read(after.place, self._limit)
+            found = self._reader.read(after.place, self._bound)
         bound = found.place
         if not self.table.fresh:
             bound = _last_holdable(self.table.mapped, found.rows) or after.bound
@@ -147,6 +148,83 @@ class ChunkSource:
             more=bound is None and not last,
         )
         return _copied(chunk, found, bound)
+
+
+class CopyHelper:
+    """Has every other chunk of some tables read by a second process, as soon as that is ready and
+    as long as nothing is in its way. Tables are read one after another, as they are given.
+
+    What it reads is of an earlier moment than the chunk that lies before it, and is taken where
+    the log tells that its table has not changed since.
+    """
+
+    def __init__(
+        self, session: Session, tables: Sequence[ReplicatedTable], lock_bound: float
+    ) -> None:
+        self._session = session
+        self._tables = tables
+        self._lock_bound = lock_bound
+        self._helper = Helper(every_other_chunk, on_lost=_report_lost)
+        self._announced: Announced | None = None
+        self._in_vain = 0
+
+    def read(self, table: ReplicatedTable, place: Row | None, packer: ChunkPacker) -> PackedChunk:
+        """The next chunk of `table`, which stands at `place`: one of the helper's, or what `packer`
+        reads up to the next of those.
+        """
+        while (announced := self._next(table, place)) and announced.layout == table.layout:
+            if announced.after != place:
+                return packer.read(place, announced.after)
+            self._announced = None
+            chunk = self._take(table, place)
+            if chunk is None:
+                break
+            assert isinstance(chunk, PackedChunk)
+            if (exact := self._as_of_now(table, chunk)) is not None:
+                self._in_vain = 0
+                return exact
+            self._in_vain += 1
+            if self._in_vain == MOST_IN_VAIN:
+                self.close()
+        return packer.read(place)
+
+    def _next(self, table: ReplicatedTable, place: Row | None) -> Announced | None:
+        """Where the next chunk of the helper begins; None where it is not ready, or at its end."""
+        if self._announced is None:
+            found = self._take(table, place)
+            assert found is None or isinstance(found, Announced)
+            self._announced = found
+        return self._announced
+
+    def _take(self, table: ReplicatedTable, place: Row | None) -> Announced | PackedChunk | None:
+        return self._helper.take(lambda: None, lambda: self._work(table, place))
+
+    def _as_of_now(self, table: ReplicatedTable, chunk: PackedChunk) -> PackedChunk | None:
+        """The chunk, with the log's end by now, if its table surely has not changed since."""
+        changelog = self._session.changelog
+        with self._session.reading():
+            if not changelog.is_silent(table.layout, chunk.as_of):
+                return None
+            return replace(chunk, as_of=changelog.newest())
+
+    def _work(self, table: ReplicatedTable, place: Row | None) -> tuple[object, ...]:
+        session = self._session
+        file = FileToCopy(
+            session.file.path, session.file.identity, session.schema_version, self._lock_bound
+        )
+        rest = self._tables[self._tables.index(table) :]
+        return file, [
+            (t.layout, t.source, t.mapped, place if t is table else t.place) for t in rest
+        ]
+
+    def close(self) -> None:
+        """From now on all chunks are read here; may be repeated."""
+        self._helper.close()
+        self._announced = None
+
+
+def _report_lost(how: str) -> None:
+    log.info("The copy goes on without a second process: %s.", how, extra=fields("helper_lost"))
 
 
 class CopyReader:
@@ -173,16 +251,24 @@ class CopyReader:
         self._gets_late_key = gets_late_key
         self._careful = careful
         self._position = session.position
+        self._helper: CopyHelper | None = None
 
     def pieces(
         self, tables: Sequence[ReplicatedTable], progress: dict[str, TableProgress]
     ) -> Iterator[Piece]:
         """What is to be applied until all these tables are live."""
+        if not self._careful and self._bytes_to_form(tables) >= HELPED_BYTES:
+            self._helper = CopyHelper(self._session, tables, self._lock_bound)
         behind: list[tuple[ChunkSource, Stand]] = []
         for table in tables:
             self.table = table
             chunks = ChunkSource(
-                self._session, table, self._applier, self._lock_bound, careful=self._careful
+                self._session,
+                table,
+                self._applier,
+                self._lock_bound,
+                careful=self._careful,
+                helper=self._helper,
             )
             progress[table.name].expected = chunks.estimated_rows()
             late = self._gets_late_key(table)
@@ -190,9 +276,22 @@ class CopyReader:
             end = yield from self._read_to_end(chunks, start, late=late)
             if end is not None:
                 behind.append((chunks, end))
+        self.close()
         for chunks, stand in behind:
             self.table = chunks.table
             yield from self._read_to_end(chunks, stand, late=False)
+
+    def _bytes_to_form(self, tables: Sequence[ReplicatedTable]) -> float:
+        """About how many bytes of the file get another form, as if all columns were of a size."""
+        columns = [column for table in tables for column in table.mapped.columns]
+        formed = sum(column.type.encode is not None for column in columns)
+        with self._session.reading():
+            return self._session.file.size * formed / len(columns)
+
+    def close(self) -> None:
+        """End what was begun elsewhere; while no piece is being made."""
+        if self._helper is not None:
+            self._helper.close()
 
     def _read_to_end(
         self, chunks: ChunkSource, stand: Stand, *, late: bool
@@ -220,7 +319,7 @@ class CopyReader:
             yield Piece(self.table, batch, copied if complete else None)
 
 
-def _copied(chunk: Chunk, found: Found, bound: Row | None) -> Copied:
+def _copied(chunk: Chunk, found: Found | PackedChunk, bound: Row | None) -> Copied:
     return Copied(chunk, Stand(found.place, bound), found.as_of, found.last)
 
 

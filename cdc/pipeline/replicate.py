@@ -358,9 +358,11 @@ class Replication:
             self._careful = writing or reader.table
         except UniqueConflict as conflict:
             ahead.close()
+            reader.close()
             self._untangle(conflict)
         finally:
             ahead.close()
+            reader.close()
 
     def _write_piece(self, piece: Piece, *, careful: bool) -> None:
         """Commit a chunk together with the events that lead up to its moment."""

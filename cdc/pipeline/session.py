@@ -82,7 +82,7 @@ class Session:
         # A target that was put back lacks what others wrote to it before that, too.
         mapped = {t.layout: t.mapped for t in tables}
         self.compactor = Compactor(mapped, from_anybody=past is not None)
-        self._schema_version = schema_version
+        self.schema_version = schema_version
         self._application_schema = application_schema
 
     @contextmanager
@@ -100,13 +100,13 @@ class Session:
 
     def _check_schema(self) -> None:
         version = self.file.schema_version
-        if version == self._schema_version:
+        if version == self.schema_version:
             return
         # A freeze or a thaw is nothing to us; a change of the direction is everything.
         _check_direction(self.file)
         if application_schema(self.file) != self._application_schema:
             raise SessionEnded(f"The schema of {self.file.path} changed.")
-        self._schema_version = version
+        self.schema_version = version
 
     def check_file(self) -> None:
         """Raise SessionEnded when the path names another file by now."""

@@ -4,32 +4,34 @@ A chunk is applied when the events are up to the moment at which it was read; so
 in which the target was once copied, and what is written is exact at each step.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+import logging
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Final
 
-from cdc.ahead import Ahead
-from cdc.archive.latest import Latest
+from cdc.archive.latest import whole_events
 from cdc.archive.reader import Baseline, BaselineChunk
 from cdc.archive.rows import load_row
+from cdc.archive.segment import Segment
 from cdc.errors import ArchiveDamaged, StateNotKept
 from cdc.event import AT, LAYOUT, SEQ, Event, digest
+from cdc.helper import Helper
+from cdc.logs import fields
 from cdc.rebuilt import Standing
 from cdc.replay.plan import Plan
 from cdc.replay.store import Store
+from cdc.replay.stretches import Stretch, stretches
 from cdc.schema import Table
 from cdc.sqlite.log import Position
 
-STRETCH_VALUES: Final = 500_000
+log = logging.getLogger(__name__)
+
+STRETCH_VALUES: Final = 250_000
 """Values (events times columns) that one piece keeps, once the last event of each key is found."""
 
-SEGMENTS_AHEAD: Final = 1
-"""Segments that are read, or being read, while another one is looked into."""
-
-STRETCH_BYTES: Final = 24_000_000
-"""About how many bytes of lines or values one piece keeps."""
+HELPED_BYTES: Final = 4 * 1024 * 1024
+"""The size of segments from which on a helper is worth its start, some 0.1 s of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +123,11 @@ class _Reading:
             yield from self._live(after, up_to, tables)
 
     def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
-        latest = Latest(tables)
-        begun = seq = after
-        last = b""
         segments = self._store.segments(after, up_to)
-        # To read and decompress a segment leaves Python to who looks into the one before it.
-        read = Ahead(((each, self._store.lines(each)) for each in segments), SEGMENTS_AHEAD)
-        with closing(read):
-            while (item := read.take()) is not None:
-                segment, lines = item
-                first = segment.events.first
-                if first > seq + 1:
-                    raise segment.damaged(f"it begins at event {first}, not at {seq + 1}")
-                if first <= seq or segment.events.last > up_to:
-                    lines = lines[seq + 1 - first : up_to + 1 - first]
-                latest.add(lines)
-                seq += len(lines)
-                last = lines[-1]
-                line_bytes = sum(map(len, lines)) / len(lines)
-                if latest.count >= self._most or latest.count * line_bytes >= STRETCH_BYTES:
-                    yield _piece(latest, last, seq - begun)
-                    begun = seq
-        if begun < seq:
-            yield _piece(latest, last, seq - begun)
+        is_large = sum(segment.size for segment in segments) >= HELPED_BYTES
+        find = _helped if is_large else stretches
+        for stretch in find(segments, tables, after, up_to, self._most):
+            yield _piece(stretch, tables)
 
     def _live(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         reader = self._store.reader
@@ -166,13 +150,50 @@ class _Reading:
             yield Piece(kept, reader.after - begun, _position(last), None, 0)
 
 
-def _piece(latest: Latest, last: bytes, count: int) -> Piece:
+def _helped(
+    segments: Sequence[Segment], tables: Mapping[int, Table], after: int, up_to: int, most: int
+) -> Iterator[Stretch]:
+    """As `stretches`, which another process makes as soon as it is ready."""
+    here: Generator[Stretch, None, None] | None = None
+
+    def make_here() -> Stretch | None:
+        nonlocal here
+        here = here or stretches(*rest())
+        return next(here, None)
+
+    def hand_over() -> tuple[object, ...]:
+        nonlocal here
+        if here is not None:
+            here.close()
+            here = None
+        return rest()
+
+    def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
+        return [each for each in segments if each.events.last > after], tables, after, up_to, most
+
+    helper = Helper(stretches, on_lost=_report_lost)
     try:
-        return Piece(latest.take(), count, _position(load_row(last)), None, 0)
+        while (stretch := helper.take(make_here, hand_over)) is not None:
+            after += stretch.count
+            yield stretch
+    finally:
+        helper.close()
+        if here is not None:
+            here.close()
+
+
+def _report_lost(how: str) -> None:
+    log.info("The replay goes on without a second process: %s.", how, extra=fields("helper_lost"))
+
+
+def _piece(stretch: Stretch, tables: Mapping[int, Table]) -> Piece:
+    try:
+        events, last = whole_events(stretch.lines, tables), load_row(stretch.last)
     except (ValueError, LookupError, TypeError) as error:
         raise ArchiveDamaged(
             "A line of a segment is no event.", hint="See cdc archive verify."
         ) from error
+    return Piece(events, stretch.count, _position(last), None, 0)
 
 
 def _position(event: Event) -> Position:

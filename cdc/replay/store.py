@@ -10,7 +10,7 @@ from cdc.archive.reader import Archive, open_archive
 from cdc.archive.rows import load_row
 from cdc.archive.segment import Segment
 from cdc.config import Config, SourceConfig
-from cdc.errors import ArchiveDamaged, SourceUnavailable
+from cdc.errors import SourceUnavailable
 from cdc.event import (
     AT,
     JULIAN_DAY_OF_UNIX_EPOCH,
@@ -119,12 +119,7 @@ class Store:
     def lines(self, segment: Segment) -> list[bytes]:
         """The lines of a segment of events, one for each, found to be what was written."""
         if self._lines is None or self._lines[0] is not segment:
-            with segment.opened() as opened:
-                lines = [*opened]
-            header = segment.events
-            if len(lines) != header.last - header.first + 1:
-                raise ArchiveDamaged(f"Segment {segment.number} ({segment.path}) lacks events.")
-            self._lines = (segment, lines)
+            self._lines = (segment, segment.lines())
         return self._lines[1]
 
     def has_returns(self, after: int) -> bool:

@@ -120,6 +120,18 @@ class Changelog:
         """The lowest seq that is left, 0 when the log is empty; those before it were pruned."""
         return int(self._file.query(f"SELECT coalesce(min(seq), 0) FROM {CHANGELOG}").get)
 
+    def is_silent(self, layout: int, since: int) -> bool:
+        """Whether surely no event behind `since` has this layout; pruned ones may have had it."""
+        if since == self.newest():
+            return True
+        if not 0 < self.first() <= since + 1:
+            return False
+        found = self._file.query(
+            f"SELECT EXISTS (SELECT 1 FROM {CHANGELOG} WHERE seq > ? AND layout = ?)",
+            (since, layout),
+        )
+        return not found.get
+
     def last_before(self, at: float) -> int:
         """The last event that was made before `at` (Julian day); the one before the first if none.
 

@@ -14,10 +14,10 @@ from cdc.sqlite.walk import TableWalk
 class Chunk:
     """Rows of a table exactly as they were when the log ended at `as_of`.
 
-    They are all the rows behind the place `after` up to the place `place`, or to the table's end
-    when `last`. Places are tuples in the table's chunk order. `rows` are those that were not handed
-    over while reading; `count` counts all, and `size` is about how many bytes of text and blob
-    there are.
+    They are all the rows behind the place `after` up to the place `place`, or when `last` to the
+    end of the table or of the range that was asked for. Places are tuples in the table's chunk
+    order. `rows` are those that were not handed over while reading; `count` counts all, and `size`
+    is about how many bytes of text and blob there are.
     """
 
     rows: list[Row]
@@ -35,15 +35,28 @@ class ChunkReader:
     def __init__(self, file: SourceFile, source: SourceTable) -> None:
         self._changelog = Changelog(file)
         self._walk = TableWalk(file, source)
+        self._places = TableWalk(file, source, expressions=())
         self.order = self._walk.order
         self.newest = self._changelog.newest
         self.estimated_rows = self._walk.estimated_rows
 
-    def read(self, after: Row | None, bound: Bound, take: Take | None = None) -> Chunk:
-        """The next chunk behind the place `after`; for use within a read transaction.
+    def read(
+        self, after: Row | None, bound: Bound, take: Take | None = None, *, up_to: Row | None = None
+    ) -> Chunk:
+        """The next chunk behind the place `after`, of the range that ends with the place `up_to`
+        or with the table; for use within a read transaction.
 
         With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
         """
         as_of = self._changelog.newest()
-        found = self._walk.read(after, bound, take)
+        found = self._walk.read_range(after, up_to, bound, take)
         return Chunk(found.rows, found.count, found.size, after, found.place, as_of, found.last)
+
+    def skip(self, after: Row | None, bound: Bound) -> Row | None:
+        """The place behind `after` up to which a range would take about as long to read as the
+        bound says; None where the table has no more, or where SQL knows no range that ends there.
+        For use within a read transaction.
+        """
+        passed = self._places.read(after, bound)
+        place = passed.place
+        return None if passed.last or place is None or None in place else place

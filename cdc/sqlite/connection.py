@@ -72,8 +72,14 @@ def check_is_file(path: Path) -> None:
         raise SourceUnavailable(f"{path} is not a file.", hint="Correct the source's path.")
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 class SourceFile:
-    """One open SQLite file. For one thread at a time.
+    """One open SQLite file. For one thread at a time. `identity` tells it from another one that may
+    come to lie at its path.
 
     With `only_look` nothing can be written to it, and nothing stays beside it that was not there.
     With `without_triggers` what is written fires none, neither the application's nor ours, and no
@@ -108,8 +114,7 @@ class SourceFile:
             except BaseException:
                 self._connection.close()
                 raise
-        status = path.stat()
-        self._identity = (status.st_dev, status.st_ino)
+        self.identity = _identity(path)
 
     def _configure(self) -> None:
         connection = self._connection
@@ -149,10 +154,9 @@ class SourceFile:
     def replaced(self) -> bool:
         """Whether the path now names another file than the one that is open, or none."""
         try:
-            status = self.path.stat()
+            return _identity(self.path) != self.identity
         except FileNotFoundError:
             return True
-        return (status.st_dev, status.st_ino) != self._identity
 
     @property
     def data_version(self) -> int:
@@ -164,6 +168,11 @@ class SourceFile:
     def schema_version(self) -> int:
         """SQLite's schema cookie; meaningful for a set of reads only within one transaction."""
         return int(self._connection.pragma("schema_version"))
+
+    @property
+    def size(self) -> int:
+        """The bytes of all pages, with those that lie in a WAL; for use within a transaction."""
+        return int(self._connection.pragma("page_count") * self._connection.pragma("page_size"))
 
     @property
     def in_transaction(self) -> bool:

@@ -5,6 +5,16 @@ import time
 
 import pytest
 
+FORMS = """
+[sources.tables.accounts.columns]
+name.type = "varchar(20)"
+balance.type = "numeric"
+version.type = "integer"
+[sources.tables.old.columns]
+a.type = "varchar(20)"
+b.type = "integer"
+"""
+
 
 def progress(site):
     """Something that changes whenever the target does."""
@@ -18,6 +28,9 @@ def progress(site):
 
 def kill_again_and_again(site, times, seed):
     chance = random.Random(seed)
+    # Most columns get another form: a helper reads them, too.
+    site.enlarge()
+    site.configure(lock_bound_ms=1, more=FORMS)
     storm = site.storm("--seed", seed, "--journal", chance.choice(["WAL", "DELETE"]))
     for turn in range(times):
         before = progress(site)

@@ -1,22 +1,43 @@
 """A chunk is what a table held at one moment of its log, however many short reads it took."""
 
+import shutil
+import threading
+from collections import Counter
+
 import pytest
 
+from cdc import helper
 from cdc.config import Config, ReplicationConfig, SourceConfig
 from cdc.config.settings import PostgresConfig
-from cdc.pipeline.copying import ChunkSource, Stand
-from cdc.pipeline.session import open_session
+from cdc.helper import Helper
+from cdc.pipeline import copying
+from cdc.pipeline.chunking import ChunkPacker
+from cdc.pipeline.copying import ChunkSource, CopyHelper, Stand
+from cdc.pipeline.session import SessionEnded, open_session
 from cdc.postgres.apply import Applier
+from cdc.postgres.misfit import Misfit
+from cdc.sqlite.rows import Bound
 from cdc.stop import Stop
 
 BEGINNING = Stand(None, None)
 
 
+TABLES = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
+    "CREATE TABLE u (a TEXT, b DATE, v DECIMAL(10,2), PRIMARY KEY (a, b)) WITHOUT ROWID;"
+    "CREATE TABLE v (x, y);"
+    "CREATE TABLE w (k TEXT PRIMARY KEY, n)"
+)
+
+
 @pytest.fixture
-def chunks(site):
-    """The chunks of a table of 40 rows, in reads of one row each."""
-    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+def session(site):
+    """An open session of four tables, one of each kind, of 40 rows each."""
+    site.sqlite(TABLES)
     site.sqlite("INSERT INTO t VALUES (?, 'x')", *((i,) for i in range(40)))
+    site.sqlite("INSERT INTO u SELECT id % 7, date('2020-01-01', id || ' days'), id / 4.0 FROM t")
+    site.sqlite("INSERT INTO v SELECT id, NULL FROM t")
+    site.sqlite("INSERT INTO w SELECT 'k' || id, id FROM t")
     source = SourceConfig(name="shop", path=site.file())
     config = Config(
         path=site.config_path,
@@ -26,18 +47,189 @@ def chunks(site):
     )
     with site.target() as target:
         session = open_session(config, source, target, Stop())
-        yield ChunkSource(session, session.tables[0], Applier(), 0.0)
+        yield session
         session.close()
 
 
+@pytest.fixture
+def chunks(session):
+    """The chunks of the first table, in reads of one row each."""
+    return ChunkSource(session, session.tables[0], Applier(), 0.0)
+
+
+@pytest.fixture
+def helped(session, monkeypatch):
+    """The chunks of all tables, made by a helper that is ready from the start."""
+    monkeypatch.setattr(helper, "_room", threading.Semaphore(1))
+    monkeypatch.setattr(Helper, "ready", True)
+    made = CopyHelper(session, session.tables, 0.0)
+    yield [ChunkSource(session, t, Applier(), 0.0, helper=made) for t in session.tables]
+    made.close()
+
+
+def read_on(chunks, stand=BEGINNING):
+    """What is copied from there on."""
+    found = []
+    while not found or not found[-1].reached_end:
+        found.append(chunks.read(stand, completes=True))
+        stand = found[-1].end
+    return found
+
+
 def read_all(chunks):
-    sizes, stand = [], BEGINNING
-    while True:
-        copied = chunks.read(stand, completes=True)
-        sizes.append(len(copied.chunk.rows))
-        stand = copied.end
-        if copied.reached_end:
-            return sizes
+    """The sizes of all chunks."""
+    return [len(copied.chunk.rows) for copied in read_on(chunks)]
+
+
+def told(found):
+    """What was copied in all, and in which order; that is the same however it was cut."""
+    places = [BEGINNING.place, *(copied.end.place for copied in found)]
+    assert [copied.chunk.after_key for copied in found] == places[:-1]
+    assert [copied.reached_end for copied in found] == [False] * (len(found) - 1) + [True]
+    return [row for copied in found for row in copied.chunk.rows.rows()]
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Counts the rows that this process has read itself."""
+    counts = Counter()
+    read = ChunkPacker.read
+
+    def note(packer, after, up_to=None):
+        found = read(packer, after, up_to)
+        counts["rows"] += len(found.rows)
+        return found
+
+    monkeypatch.setattr(ChunkPacker, "read", note)
+    return counts
+
+
+def test_helper_and_reader_take_turns(session, helped, own):
+    """Types, places and moments cross between the processes as they are."""
+    both = [told(read_on(chunks)) for chunks in helped]
+    assert 0 < own["rows"] < 120
+    assert both == [
+        told(read_on(ChunkSource(session, table, Applier(), 0.0))) for table in session.tables
+    ]
+
+
+def test_helper_begins_where_the_copy_stands(helped, own):
+    """Nothing has to wait until it is ready."""
+    first, second, third, fourth = helped
+    stand = Stand((30,), (30,))
+    assert sum(len(copied.chunk.rows) for copied in read_on(first, stand)) == 9
+    assert 0 < own["rows"] < 9
+    assert sum(read_all(second)) == 40
+    assert sum(read_all(third)) == 40
+    assert sum(read_all(fourth)) == 40
+
+
+def test_tables_that_were_read_before_are_left_out(session, helped, own):
+    """It goes on from the table that the copy is at."""
+    assert sum(read_all(helped[1])) == 40
+    assert sum(read_all(helped[2])) == 40
+    assert own["rows"] < 60
+
+
+def test_chunks_of_a_table_that_changes_are_exact(site, helped):
+    """What the helper has read before the last change is read once more."""
+    found, stand = [], BEGINNING
+    while not found or not found[-1].reached_end:
+        site.sqlite("UPDATE t SET v = 1 + (SELECT count(*) / 40 FROM _cdc_changelog)")
+        found.append(helped[0].read(stand, completes=True))
+        stand = found[-1].end
+    assert len(told(found)) == 40
+    for copied in found:
+        values = {row[1] for row in copied.chunk.rows.rows()}
+        assert values <= {str(copied.as_of // 40).encode()}
+
+
+def test_helper_that_reads_in_vain_is_ended(site, helped, monkeypatch):
+    """A table that changes all the time is left to who reads it together with the log."""
+    monkeypatch.setattr(copying, "MOST_IN_VAIN", 2)
+    stand = BEGINNING
+    for _ in range(6):
+        site.sqlite("UPDATE t SET v = v || 'y'")
+        stand = helped[0].read(stand, completes=True).end
+    assert helped[0]._helper._helper._process is None
+    assert sum(read_all(helped[1])) == 40
+
+
+def test_changes_of_other_tables_are_no_reason(site, helped, own):
+    """What the helper has read of this one is the same now."""
+    found, stand = [], BEGINNING
+    while not found or not found[-1].reached_end:
+        site.sqlite("UPDATE u SET v = v + 1; INSERT INTO v VALUES (1, 2)")
+        found.append(helped[0].read(stand, completes=True))
+        stand = found[-1].end
+    assert len(told(found)) == 40
+    assert own["rows"] < 30
+    # The log is applied up to there before the chunk is written.
+    moments = [copied.as_of for copied in found]
+    assert moments == sorted(moments)
+    assert moments[-1] == 41 * len(found)
+
+
+def test_changes_that_were_pruned_are_not_passed_over(site, session):
+    """Where the log does not tell any more, nothing is certain."""
+    site.sqlite("UPDATE u SET v = v + 1; UPDATE t SET v = 'y'; UPDATE u SET v = v + 1")
+    layout = session.tables[0].layout
+    with session.reading():
+        silent = [session.changelog.is_silent(layout, since) for since in (0, 79, 80, 120)]
+        assert silent == [False, False, True, True]
+    site.sqlite("DELETE FROM _cdc_changelog WHERE seq <= 90")
+    with session.reading():
+        silent = [session.changelog.is_silent(layout, since) for since in (0, 80, 89, 90, 120)]
+        assert silent == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda site: site.sqlite("CREATE TABLE another (x)"),
+        lambda site: site.file().rename(site.file("moved.db")),
+        lambda site: shutil.copy(site.file(), site.file("other.db")).replace(site.file()),
+    ],
+    ids=["schema changed", "file gone", "file replaced"],
+)
+def test_what_is_in_its_way_is_met_here(site, session, helped, spoil, caplog):
+    """A helper that cannot go on is done without: whoever reads finds out what it is."""
+    caplog.set_level("INFO")
+    spoil(site)
+
+    def read():
+        for chunks in helped:
+            read_on(chunks)
+            session.check_file()
+
+    with pytest.raises(SessionEnded):
+        read()
+    assert "goes on without a second process" in caplog.text
+
+
+def test_killed_helper_is_done_without(helped, caplog):
+    """The copy goes on from the last chunk that it has handed over."""
+    caplog.set_level("INFO")
+    chunks = helped[0]
+    first = chunks.read(BEGINNING, completes=True)
+    chunks._helper._helper._process._process.kill()
+    assert len(told([first, *read_on(chunks, first.end)])) == 40
+    assert sum(read_all(helped[1])) == 40
+    assert caplog.text.count("goes on without a second process: it ended with code -9") == 1
+
+
+def test_misfit_is_named_though_a_helper_finds_it(site, helped):
+    """As where there is none."""
+    site.sqlite("UPDATE u SET v = 'never' WHERE b = '2020-01-04'")
+    with pytest.raises(Misfit, match="never"):
+        read_all(helped[1])
+
+
+def test_row_without_a_key_is_not_passed_over(site, helped):
+    """No range of SQL's ends at a NULL, so none is announced."""
+    site.sqlite("INSERT INTO w VALUES (NULL, 1), (NULL, 2), (NULL, 3)")
+    with pytest.raises(Misfit, match="has no row whose key is NULL"):
+        read_all(helped[3])
 
 
 def test_chunk_takes_more_reads_while_nothing_is_written(chunks):
@@ -47,7 +239,7 @@ def test_chunk_takes_more_reads_while_nothing_is_written(chunks):
 
 def test_chunk_ends_where_something_was_written(site, chunks, monkeypatch):
     """The rows of a later read would be those of another moment."""
-    read_some = chunks._read_some
+    read_some = chunks._packer._read_some
 
     def write_behind(*args, as_of=None):
         found = read_some(*args, as_of=as_of)
@@ -55,12 +247,12 @@ def test_chunk_ends_where_something_was_written(site, chunks, monkeypatch):
             site.sqlite("UPDATE t SET v = v || 'y'")
         return found
 
-    monkeypatch.setattr(chunks, "_read_some", write_behind)
+    monkeypatch.setattr(chunks._packer, "_read_some", write_behind)
     assert read_all(chunks) == [1] * 40 + [0]
 
 
 @pytest.mark.parametrize("limit", [6, 7])
 def test_chunk_keeps_its_bound(chunks, limit):
     """However many reads it takes."""
-    chunks._limit = type(chunks._limit)(0.0, limit)
+    chunks._packer._bound = Bound(0.0, limit)
     assert max(read_all(chunks)) == limit

@@ -26,6 +26,28 @@ def copying(site):
     return site
 
 
+FORMS = """
+[sources.tables.big.columns]
+id.type = "numeric"
+a.type = "varchar(20)"
+b.type = "numeric"
+[sources.tables.words.columns]
+word.type = "varchar(20)"
+lang.type = "varchar(20)"
+n.type = "integer"
+"""
+"""Most columns get another form."""
+
+
+@pytest.fixture(params=["alone", "helped"])
+def exact(copying, request):
+    """The same, and once more so that it is worth a helper."""
+    if request.param == "helped":
+        copying.enlarge()
+        copying.configure(**SMALL_CHUNKS, more=FORMS)
+    return copying
+
+
 def connections(site):
     query = (
         "SELECT count(*) FROM pg_stat_activity"
@@ -39,8 +61,9 @@ def copied_so_far(site):
     return sum(site.copied_rows().values()) if known else 0
 
 
-def test_copy_is_exact_beside_heavy_writes(copying):
+def test_copy_is_exact_beside_heavy_writes(exact):
     """Keys that change, rows that come and go, before the copy reaches them and after."""
+    copying = exact
     daemon = copying.start()
     step = 0
     while not daemon.said("tailing"):
@@ -67,8 +90,9 @@ def test_copy_is_exact_beside_heavy_writes(copying):
     copying.assert_position_exact()
 
 
-def test_kill_during_the_copy_resumes_at_the_last_chunk(copying):
+def test_kill_during_the_copy_resumes_at_the_last_chunk(exact):
     """Progress is a row in the target: no chunk is copied twice, none is left out."""
+    copying = exact
     daemon = copying.start()
     daemon.wait_until(lambda: copied_so_far(copying) > 5000)
     daemon.kill()

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from cdc.config import Config, load
 from cdc.errors import TargetRefused
+from cdc.pipeline.copying import HELPED_BYTES
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.plan.making import Selection, make_plans
@@ -54,6 +55,14 @@ class Site:
         """Run statements on a file, once with each of `rows` as bindings; what they return."""
         with self.connection(name) as db:
             return [found for row in rows or ((),) for found in db.execute(statements, row)]
+
+    def enlarge(self, name: str = "shop.db") -> None:
+        """Make a file large, by pages that nobody uses, so that a helper is worth its start where
+        most of the columns get another form.
+        """
+        self.sqlite("CREATE TABLE room AS SELECT zeroblob(?)", (2 * HELPED_BYTES,), name=name)
+        self.sqlite("DROP TABLE room", name=name)
+        assert self.file(name).stat().st_size > 2 * HELPED_BYTES
 
     @contextmanager
     def connection(self, name: str = "shop.db") -> Iterator[apsw.Connection]:

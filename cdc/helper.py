@@ -1,0 +1,174 @@
+"""A second process beside this one, for what would keep Python busy for long.
+
+Of all threads of a process only one at a time runs Python. What another process makes arrives as
+bytes, which keeps this one busy for a moment only.
+"""
+
+import os
+import pickle
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Generic, TypeVar, cast
+
+from cdc import garbage
+
+T = TypeVar("T")
+
+END_SECONDS: Final = 5.0
+"""How long a process may take to end after its last word."""
+
+_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+_room = threading.Semaphore((_processors or 1) - 1)
+
+
+class Helper(Generic[T]):
+    """Items that follow on each other, made in a process of its own. For one thread.
+
+    `make`, a function of a module, returns an iterator of them. It is imported there while others
+    go on here. Where all processors have something to do there is no helper, and it may be lost
+    later, by an error or a kill, of which `on_lost` hears. Then the items are made here, where
+    whatever was in its way is met again if it still is there.
+    """
+
+    def __init__(
+        self, make: Callable[..., Iterator[T]], *, on_lost: Callable[[str], object]
+    ) -> None:
+        self._on_lost = on_lost
+        self._process = _Process.start(make)
+        self._begun = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next item comes from there."""
+        return self._process is not None and (self._begun or self._process.ready)
+
+    def take(
+        self, here: Callable[[], T | None], arguments: Callable[[], tuple[object, ...]]
+    ) -> T | None:
+        """The next item, None behind the last one. It is made by `here`, until the helper is ready;
+        that begins with `make(*arguments())`, which a pickle must hold.
+        """
+        process = self._process
+        if process is None or not self.ready:
+            return here()
+        try:
+            if not self._begun:
+                process.begin(arguments())
+                self._begun = True
+            return cast("T | None", process.take())
+        except _LostError as lost:
+            self.close()
+            self._on_lost(str(lost))
+            return here()
+
+    def close(self) -> None:
+        """End the process, whatever it is at; may be repeated."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+
+class _LostError(Exception):
+    """The process has failed, or ended before its last item; the message says how."""
+
+
+class _Process:
+    """The other process, as it is seen from here."""
+
+    def __init__(self, make: Callable[..., object]) -> None:
+        before = os.environ.get("PYTHONPATH")
+        paths = [str(Path(__file__).parents[1]), *([before] if before else [])]
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "cdc.helper"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what goes wrong there, it tells in its answer
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            start_new_session=True,  # whoever presses Ctrl-C means this process
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._to, self._from = process.stdin, process.stdout
+        self._say(make)
+
+    @classmethod
+    def start(cls, make: Callable[..., object]) -> "_Process | None":
+        """None where this process and its helpers are as many as there are processors, or where no
+        process can be started.
+        """
+        if not sys.executable or not _room.acquire(blocking=False):
+            return None
+        try:
+            return cls(make)
+        except OSError:
+            _room.release()
+            return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has imported what it needs, or has failed to."""
+        return bool(select.select([self._from], [], [], 0)[0])
+
+    def begin(self, arguments: tuple[object, ...]) -> None:
+        self.take()
+        self._say(arguments)
+
+    def take(self) -> object:
+        try:
+            kind, content = pickle.load(self._from)  # noqa: S301  (from a process of our own)
+        except (EOFError, pickle.UnpicklingError) as exc:
+            code = self._process.wait(END_SECONDS)
+            raise _LostError(f"it ended with code {code}") from exc
+        if kind == _FAILED:
+            raise _LostError(content)
+        return content
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._from.close()
+        with suppress(BrokenPipeError):  # of what it has not read
+            self._to.close()
+        _room.release()
+
+    def _say(self, message: object) -> None:
+        with suppress(BrokenPipeError):  # why it has ended is asked when it should answer
+            pickle.dump(message, self._to, pickle.HIGHEST_PROTOCOL)
+            self._to.flush()
+
+
+_ITEM: Final = "item"
+_FAILED: Final = "failed"
+
+
+def main() -> None:
+    """The other process: reads what to make and with which arguments, and writes the items."""
+    garbage.collect_rarely()
+    inbox, outbox = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # nothing else may get between the items
+
+    def say(kind: str, content: object) -> None:
+        pickle.dump((kind, content), outbox, pickle.HIGHEST_PROTOCOL)
+        outbox.flush()
+
+    with suppress(EOFError, BrokenPipeError):  # nobody waits for it any more
+        try:
+            make = pickle.load(inbox)  # noqa: S301  (from the process that has started this one)
+            say(_ITEM, None)
+            for item in make(*pickle.load(inbox)):  # noqa: S301
+                say(_ITEM, item)
+            say(_ITEM, None)
+        except (EOFError, BrokenPipeError):
+            raise
+        except Exception as exc:  # noqa: BLE001  (whatever it is, the other process has to hear it)
+            say(_FAILED, f"{type(exc).__name__}: {exc}")
+
+
+if __name__ == "__main__":
+    main()

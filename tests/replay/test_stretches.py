@@ -1,0 +1,93 @@
+"""The archive looked through by a second process: the same pieces, whatever becomes of it."""
+
+import threading
+
+import pytest
+
+from cdc import helper
+from cdc.errors import ArchiveDamaged
+from cdc.helper import Helper
+from cdc.rebuilt import Standing
+from cdc.replay import pieces
+from cdc.replay.goal import Until, find_goal
+from cdc.replay.plan import make_plan
+from cdc.replay.store import open_store
+
+NOWHERE_YET = Standing("", 0, b"", None, 0, {})
+
+
+@pytest.fixture
+def past(shop, monkeypatch):
+    """A store with many segments, small enough that each makes a stretch or two."""
+    monkeypatch.setattr(pieces, "STRETCH_VALUES", 60)
+    shop.live()
+    shop.site.catch_up()
+    with open_store(shop.site.config, shop.site.config.sources[0]) as store:
+        assert len(store.segments(0, store.newest)) > 4
+        yield store
+
+
+def read(store, standing=NOWHERE_YET):
+    plan = make_plan(store, find_goal(store, Until(), lambda _: None))
+    return pieces.pieces(store, plan, standing)
+
+
+@pytest.fixture
+def helped(monkeypatch):
+    """Every replay is worth a helper, which is ready from the start."""
+    monkeypatch.setattr(helper, "_room", threading.Semaphore(1))
+    monkeypatch.setattr(pieces, "HELPED_BYTES", 0)
+    monkeypatch.setattr(Helper, "ready", True)
+
+
+def test_helper_finds_the_same_pieces(past, request):
+    """Events, counts, positions and baselines, in the same order."""
+    alone = list(read(past))
+    assert sum(len(piece.events) for piece in alone) > 60
+    request.getfixturevalue("helped")
+    assert list(read(past)) == alone
+
+
+def test_helper_takes_over_once_it_is_ready(past, monkeypatch, request):
+    """What was looked through before is left to nobody."""
+    alone = list(read(past))
+    request.getfixturevalue("helped")
+    asked = iter([False, False])
+    monkeypatch.setattr(Helper, "ready", property(lambda _: next(asked, True)))
+    assert list(read(past)) == alone
+    assert list(asked) == []
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_killed_helper_is_done_without(before, past, monkeypatch, request, caplog):
+    """The replay goes on from the last stretch that it has handed over."""
+    alone = list(read(past))
+    request.getfixturevalue("helped")
+    asked = iter([False] * before)
+    monkeypatch.setattr(Helper, "ready", property(lambda _: next(asked, True)))
+    caplog.set_level("INFO")
+    started = []
+    start = helper._Process.start
+
+    def note(make):
+        started.append(start(make))
+        return started[-1]
+
+    monkeypatch.setattr(helper._Process, "start", note)
+    found = []
+    for piece in read(past):
+        found.append(piece)
+        if len(found) == len(alone) - 2:
+            started[-1]._process.kill()
+    assert found == alone
+    assert "goes on without a second process: it ended with code -9" in caplog.text
+
+
+def test_damage_is_named_though_a_helper_finds_it(past, helped):
+    """As where there is none."""
+    segment = past.segments(0, past.newest)[2]
+    data = bytearray(segment.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    segment.path.write_bytes(data)
+    with pytest.raises(ArchiveDamaged, match=f"Segment {segment.number} "):
+        list(read(past))
