@@ -81,14 +81,12 @@ class _Process:
     """The other process, as it is seen from here."""
 
     def __init__(self, make: Callable[..., object]) -> None:
-        before = os.environ.get("PYTHONPATH")
-        paths = [str(Path(__file__).parents[1]), *([before] if before else [])]
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cdc.helper"],
+        places = [place or str(Path.cwd()) for place in sys.path]
+        process = subprocess.Popen(  # noqa: S603  (this Python, a line of ours, no shell)
+            [sys.executable, "-c", _BEGIN, *places],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what goes wrong there, it tells in its answer
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # whoever presses Ctrl-C means this process
         )
         assert process.stdin is not None
@@ -143,6 +141,9 @@ class _Process:
             self._to.flush()
 
 
+_BEGIN: Final = "import sys; sys.path[:] = sys.argv[1:]; from cdc.helper import main; main()"
+"""Every module is to be the very one that this process has."""
+
 _ITEM: Final = "item"
 _FAILED: Final = "failed"
 
@@ -168,7 +169,3 @@ def main() -> None:
             raise
         except Exception as exc:  # noqa: BLE001  (whatever it is, the other process has to hear it)
             say(_FAILED, f"{type(exc).__name__}: {exc}")
-
-
-if __name__ == "__main__":
-    main()

@@ -35,6 +35,11 @@ def fails_at(number):
     raise LookupError("no more of these")
 
 
+def places():
+    """Where it looks for modules."""
+    yield sys.path
+
+
 def pids():
     """Its own process, for ever."""
     return (os.getpid() for _ in count())
@@ -140,6 +145,13 @@ def test_items_are_made_here_until_it_is_ready_and_once_it_is_lost(monkeypatch):
     assert lost == ["LookupError: no more of these"]
     assert numbers.take(lambda: "here", lambda: (1,)) == "here"
     numbers.close()
+
+
+def test_modules_are_those_of_this_process(begun, monkeypatch, tmp_path):
+    """Whatever is installed beside: what is handed over must mean the same at both ends."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    [found] = begun(places).all()
+    assert found == [place or str(Path.cwd()) for place in sys.path]
 
 
 def test_closing_ends_it_whatever_it_is_at(begun):
