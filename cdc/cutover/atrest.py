@@ -213,13 +213,10 @@ class SourceAtRest:
             theirs = seen.rows_of(keys)
         lookup = Lookup(self._file, pair.captured.source)
         with self._file.reading():
-            return seen.position, [
-                key
-                for key in keys
-                if not table.same(
-                    None if key in aside else lookup.row(key), theirs.get(table.key_forms(key))
-                )
-            ]
+            ours = lookup.rows([key for key in keys if key not in aside])
+        return seen.position, [
+            key for key in keys if not table.same(ours.get(key), theirs.get(table.key_forms(key)))
+        ]
 
 
 def _named(table: str, key: Key) -> str:

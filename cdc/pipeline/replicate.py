@@ -204,9 +204,9 @@ class Replication:
         lookup = Lookup(self._session.file, table.source)
         with self._session.reading():
             as_of = self._session.changelog.newest()
-            rows = {key: lookup.row(key) for key in keys}
-        found = [row for row in rows.values() if row is not None]
-        gone = [key for key, row in rows.items() if row is None]
+            rows = lookup.rows(keys)
+        found = list(rows.values())
+        gone = [key for key in dict.fromkeys(keys) if key not in rows]
         deletes = [form for key in gone for form in holdable(table.mapped, key)]
         return as_of, TableChanges(found, deletes, gone, seqs=lambda: [as_of] * len(found))
 

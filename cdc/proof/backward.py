@@ -87,4 +87,5 @@ class BackwardDebts:
     def _read(self, owed: Sequence[tuple[Form, Key]]) -> dict[Form, Row | None]:
         lookup = self._sides.lookup()
         with self._sides.file.reading():
-            return {form: lookup.row(key) for form, key in owed}
+            rows = lookup.rows([key for _, key in owed])
+        return {form: rows.get(key) for form, key in owed}

@@ -96,11 +96,12 @@ def _look_again(sides: Sides, keys: set[Key]) -> set[Key]:
         theirs = seen.rows_of(list(keys))
     lookup = sides.lookup()
     with sides.file.file.reading():
-        return {
-            key
-            for key in keys
-            if not sides.table.same(lookup.row(key), theirs.get(sides.table.key_forms(key)))
-        }
+        ours = lookup.rows(list(keys))
+    return {
+        key
+        for key in keys
+        if not sides.table.same(ours.get(key), theirs.get(sides.table.key_forms(key)))
+    }
 
 
 def _count(found: dict[int, set[Key]]) -> int:
