@@ -23,11 +23,12 @@ KINDS: Final = {
 }
 
 
-def as_html(report: Report, about: Circumstances) -> str:
-    """The page."""
+def as_html(report: Report, about: Circumstances, left: Iterable[str] = ()) -> str:
+    """The page. `left` is in what state it has left things."""
     body = [
         *part("Phases", _phases(report)),
         *part("See to it", items(report.trouble)),
+        *part("What it has left", items(left)),
         *part("Gates", gates_grid(report.gates)),
         *part("Proofs", items(report.proofs)),
         *part("Positions", _positions(report)),

@@ -1,14 +1,17 @@
 """`cdc finish`: the way back is given up, and PostgreSQL is the master for good."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from cdc.cli.cutover import YesOption, confirm
+from cdc.cli.cutover import HtmlOption, YesOption, confirm
+from cdc.cli.cutover_html import as_html
 from cdc.cli.cutover_progress import CutoverProgress
 from cdc.cli.cutover_report import print_report, report_as_json
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, ERRORS, duration, put_json
+from cdc.cli.page import Circumstances, check_place, write_page
 from cdc.cutover.end import Ending, Finish, hours_left
 from cdc.cutover.intent import local_journal
 
@@ -24,6 +27,7 @@ def finish(
             help="Go through with it although SQLite does not have all that PostgreSQL has.",
         ),
     ] = False,
+    html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
     """End the move: no way back any more, and PostgreSQL free of cdc's guards, queue and triggers.
@@ -35,6 +39,8 @@ def finish(
     what was begun.
     """
     loaded = load_config(config)
+    if html is not None:
+        check_place(html)
     with open_target(loaded) as target:
         left = hours_left(loaded, target)
         confirm(_question(left, abandon=abandon), yes=yes or left is None)
@@ -49,7 +55,11 @@ def finish(
         put_json(report_as_json(report) | _as_json(run.ending))
     else:
         print_report(report)
-        _print(run.ending)
+        for line in _in_words(run.ending):
+            DATA.print(line, markup=False)
+    if html is not None:
+        about = Circumstances.without_target(loaded)
+        write_page(html, as_html(report, about, _in_words(run.ending)))
     raise typer.Exit(report.exit_code)
 
 
@@ -77,17 +87,18 @@ def _as_json(ending: Ending) -> dict[str, Any]:
     }
 
 
-def _print(ending: Ending) -> None:
+def _in_words(ending: Ending) -> Iterator[str]:
+    """How long there was a way back, what came back, and what is gone."""
     if ending.at is None:
         return
     lasted = "" if ending.open_seconds is None else f", open for {duration(ending.open_seconds)}"
-    DATA.print(f"the way back ended at {ending.at:%Y-%m-%d %H:%M:%S} UTC{lasted}", markup=False)
+    yield f"the way back ended at {ending.at:%Y-%m-%d %H:%M:%S} UTC{lasted}"
     for name, stand in ending.stands.items():
         last = f", the last one at {stand.at:%Y-%m-%d %H:%M:%S} UTC" if stand.at else ""
-        DATA.print(f"  {name}: {stand.batch:,} batches came back{last}", markup=False)
+        yield f"  {name}: {stand.batch:,} batches came back{last}"
     done = ending.released
     if done.tables:
         names = ", ".join(".".join(table) for table in done.tables)
-        DATA.print(f"dropped: {done.triggers} triggers of {names}; the queue", markup=False)
+        yield f"dropped: {done.triggers} triggers of {names}; the queue"
     for each in ending.given_up:
-        DATA.print(f"given up: {each}", markup=False)
+        yield f"given up: {each}"

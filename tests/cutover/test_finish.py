@@ -12,6 +12,7 @@ from cdc.cutover.intent import local_journal
 from cdc.postgres import release
 from cdc.postgres.connection import Target
 from cdc.sqlite.connection import SourceFile
+from tests.support.page import Page
 from tests.support.waiting import wait_until
 
 from .conftest import run
@@ -45,12 +46,15 @@ def test_the_end_leaves_postgresql_free_and_the_files_as_they_were(moved):
     asked = moved.cdc("finish")
     assert asked.code == 2  # nobody is there to be asked
     assert len(ours(moved)) > 0
-    done = moved.cdc("finish", "--yes", "--json")
+    done = moved.cdc("finish", "--yes", "--json", "--html", "end.html")
     assert (done.code, done.json["outcome"]) == (0, "finished"), done
     assert sorted(done.json["released"]["tables"]) == ["public.logs", "public.orders"]
     assert done.json["given_up"] == []
     assert {each["name"] for each in done.json["sources"]} == {"shop", "other"}
     assert done.json["way_back_seconds"] > 0
+    page = Page((moved.folder / "end.html").read_text(encoding="utf-8"))
+    assert page.text.startswith("The end of the way back")
+    assert "triggers of public.logs, public.orders; the queue" in page.text
     assert daemon.ended() == 0
     assert len(daemon.said("finished")) == 2
     assert ours(moved) == []
