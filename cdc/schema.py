@@ -66,5 +66,11 @@ class Table:
     without_rowid: bool = False
 
     @property
+    def may_lack_key(self) -> bool:
+        """Whether rows may have NULL for a key, or in it, as SQLite allows."""
+        sure = self.integer_key or self.rowid_key or self.without_rowid
+        return not sure and any(not column.not_null for column in self.key_columns)
+
+    @property
     def key_columns(self) -> tuple[Column, ...]:
         return tuple(self.columns[i] for i in self.key)

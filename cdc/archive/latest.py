@@ -20,6 +20,7 @@ _OPS: Final = frozenset(
 )
 _QUOTE: Final = ord('"')
 _BRACE: Final = ord("{")
+_NULL: Final = b"null"
 _NO_VALUES: Final = (None,) * 2000
 
 
@@ -27,8 +28,9 @@ class Latest:
     """Gathers lines of events of some tables, given by layout, in the order of the log.
 
     Keys are told apart by their text. So two forms of one key to SQLite, such as 1 and 1.0, are
-    both kept, and so is every event whose key is not at the beginning of its line, or cannot be
-    told from its text: what is left out is certain to be of no account.
+    both kept, and so is every event whose key is not at the beginning of its line, or is NULL, as
+    that of many rows may be, or cannot be told from its text: what is left out is certain to be of
+    no account.
     """
 
     def __init__(self, tables: Mapping[int, Table]) -> None:
@@ -111,12 +113,12 @@ def _several(parts: list[bytes], width: int) -> tuple[bytes, ...] | None:
 
 
 def _is_plain(text: bytes) -> bool:
-    """Whether a piece between two commas is the whole text of a value.
+    """Whether a piece between two commas is the whole text of a value that is not NULL.
 
-    >>> [_is_plain(text) for text in (b"7", b"-7.5", b"null", b'"a"', b'"a', b'"', b'{"b":"AA=="}')]
-    [True, True, True, True, False, False, False]
+    >>> [_is_plain(text) for text in (b"7", b"-7.5", b'"a"', b"null", b'"a', b'"', b'{"b":"AA=="}')]
+    [True, True, True, False, False, False, False]
     """
     first = text[0] if text else _BRACE
     if first == _QUOTE:
         return len(text) > 1 and text[-1] == _QUOTE and b"\\" not in text
-    return first != _BRACE
+    return first != _BRACE and text != _NULL

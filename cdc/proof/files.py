@@ -1,7 +1,8 @@
 """Two SQLite files compared: the source's, which is written to, and a copy that stands still.
 
 Row by row and value by value, storage classes included, by key and in both directions. Keys that
-the log names behind the copy's event say nothing.
+the log names behind the copy's event say nothing. Rows whose key is NULL have none to be found by:
+of these each file is to have the same ones, as often.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -117,11 +118,13 @@ class _Comparison:
             self._copy = introspect.source_table(other, capture.name)
         self._in_copy = Lookup(other, self._copy)
         self._in_source = Lookup(moving.file, self._source)
+        self._without_key: dict[Identity, tuple[Row, int]] = {}
 
     def run(self) -> None:
         """Each row of the source in the copy, and each of the copy in the source."""
         self._walk_source()
         self._walk_copy()
+        self._judge_without_key()
         self._outcome.done = True
 
     def _walk_source(self) -> None:
@@ -140,6 +143,9 @@ class _Comparison:
         self._outcome.rows += 1
         if self._moving.has_changed(self._layout, key):
             self._outcome.owed += 1
+            return
+        if None in key:
+            self._count(row, 1)
             return
         found = self._in_copy.row(key)
         if found is None:
@@ -166,9 +172,27 @@ class _Comparison:
                 key = _key(self._copy.table, row)
                 if self._moving.has_changed(self._layout, key):
                     continue
-                if self._in_source.row(key) is None:
+                if None in key:
+                    self._count(row, -1)
+                elif self._in_source.row(key) is None:
                     self._note("extra", key, None, row)
         return len(some)
+
+    def _count(self, row: Row, more: int) -> None:
+        """Note a row without a key: one more of the source's than of the copy's, or one less."""
+        name = _identity(row)
+        _, count = self._without_key.get(name, (row, 0))
+        self._without_key[name] = row, count + more
+
+    def _judge_without_key(self) -> None:
+        for row, count in self._without_key.values():
+            key = _key(self._source.table, row)
+            if not self._moving.has_changed(self._layout, key):
+                for _ in range(abs(count)):
+                    if count > 0:
+                        self._note("missing", key, row, None)
+                    else:
+                        self._note("extra", key, None, row)
 
     def _note(self, what: str, key: Key, ours: Row | None, theirs: Row | None) -> None:
         columns = tuple(

@@ -4,7 +4,7 @@ Until it is finished it holds a table of ours with the place in the log that its
 moves in the transactions that write them. Afterwards nothing of ours is left in it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ class RebuiltFile:
             flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
             self._db = apsw.Connection(str(path), flags=flags)
         self._tables: dict[int, _Rows] = {}
+        self._keyless: set[str] = set()
         try:
             with translated(path):
                 self._is_begun = self._look()
@@ -101,7 +102,7 @@ class RebuiltFile:
                         if made:
                             notes.append(made)
                             plain.append(each.layout)
-                more = orjson.dumps({"indexes": indexes, "plain": plain}).decode()
+                more = _dump_more({"indexes": indexes, "plain": plain, "keyless": []})
                 self._db.execute(_MAKE_STATE)
                 place = (standing.log_id, standing.seq, standing.digest, standing.at, 0)
                 baselines = orjson.dumps({str(k): v for k, v in standing.baselines.items()})
@@ -114,7 +115,8 @@ class RebuiltFile:
 
     def use(self, tables: Iterable[MadeTable]) -> None:
         """Be ready to write these tables, which are there."""
-        plain = self._more()["plain"]
+        more = self._more()
+        plain, self._keyless = more["plain"], set(more.get("keyless", ()))
         self._tables = {
             each.layout: _Rows(self._db, each.table, plain=each.layout in plain) for each in tables
         }
@@ -124,8 +126,11 @@ class RebuiltFile:
     ) -> None:
         """Write what events say, then the rows of a layout, and move on to `standing`."""
         with translated(self.path), self._transaction():
+            known = len(self._keyless)
             for event in events:
                 table = self._tables[event[LAYOUT]]
+                if table.may_lack_key and None in table.key(event[VALUES:]):
+                    self._keyless.add(table.name)
                 if event[OP] in Op.GONE:
                     table.delete(table.key(event[VALUES:]))
                 else:
@@ -137,10 +142,19 @@ class RebuiltFile:
                 f"UPDATE {STATE} SET seq = ?, digest = ?, at = ?, chunks = ?",
                 (standing.seq, standing.digest, standing.at, standing.chunks),
             )
+            if len(self._keyless) > known:
+                more = self._more() | {"keyless": sorted(self._keyless)}
+                self._db.execute(f"UPDATE {STATE} SET more = ?", (_dump_more(more),))
 
     def finish(self) -> list[str]:
-        """Make the indexes, and take out what is ours; the indexes that could not be made."""
-        refused = []
+        """Make the indexes, and take out what is ours; the indexes that could not be made, and the
+        tables that may not be exact.
+        """
+        refused = [
+            f"table {name} had rows whose key is NULL: no event tells them apart, and those that"
+            " are here may not be those that there were"
+            for name in sorted(self._keyless)
+        ]
         with translated(self.path), self._transaction():
             for statement in self._more()["indexes"]:
                 try:
@@ -176,6 +190,10 @@ class RebuiltFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _dump_more(more: Mapping[str, Any]) -> str:
+    return orjson.dumps(more).decode()
 
 
 def _taken(path: Path, what: str) -> DestinationTaken:
@@ -239,6 +257,8 @@ class _Rows:
     def __init__(self, db: apsw.Connection, table: Table, *, plain: bool) -> None:
         self._db = db
         self._table = table
+        self.name = table.name
+        self.may_lack_key = table.may_lack_key
         self.width = len(table.columns)
         self._names = [
             column.name if table.rowid_key and i == 0 else quote(column.name)

@@ -56,9 +56,7 @@ class TableWalk:
         own = own if expressions is None else [*expressions]
         self._columns = own if has_place else [*self.order.terms, *own]
         self._key = table.key
-        self._may_be_null = not (
-            table.integer_key or table.rowid_key or table.without_rowid
-        ) and any(not column.not_null for column in table.key_columns)
+        self._may_be_null = table.may_lack_key
         self._rowid = source.rowid
         self._order_by = self.order.order_by(descending=backwards)
         self._from = f"FROM {quote(table.name)} AS _cdc_t"

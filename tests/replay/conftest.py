@@ -128,7 +128,7 @@ class Shop:
         with pytest.raises(SystemExit) as ended:
             main(["replay", "--config", str(self.site.config_path), "--json", *map(str, words)])
         said = self._capfd.readouterr()
-        assert ended.value.code == code, said.err
+        assert ended.value.code == code, said.out + said.err
         return json.loads(said.out)["sources"][0] if said.out else said.err
 
     def rows(self, table, name="shop.db"):

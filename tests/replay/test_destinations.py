@@ -25,6 +25,33 @@ def test_a_sqlite_file_with_its_own_ddl(shop):
     assert "is there already" in shop.replay("--into-sqlite", shop.site.folder / "early.db", code=2)
 
 
+def test_rows_without_a_key_are_kept_but_not_sure(shop):
+    """SQLite has as many rows as one likes whose key is NULL, and no event tells which it is of."""
+    site = shop.site
+    site.sqlite(
+        "CREATE TABLE t (k TEXT, l TEXT, v, PRIMARY KEY (k, l)); CREATE TABLE sure (k TEXT UNIQUE)"
+    )
+    site.configure(on_error="quarantine", more=PAST)
+    site.catch_up()
+    site.sqlite("INSERT INTO t VALUES (NULL, 'a', 1), ('b', NULL, 3), ('c', 'd', 4)")
+    site.sqlite("INSERT INTO sure VALUES (NULL), (NULL)")
+    site.catch_up()
+    made = shop.replay("--into-sqlite", site.folder / "copy.db")
+    assert made["equal"]
+    rows = site.sqlite("SELECT * FROM t ORDER BY v", name="copy.db")
+    assert rows == site.sqlite("SELECT * FROM t ORDER BY v")
+    assert site.sqlite("SELECT * FROM sure", name="copy.db") == [(None,), (None,)]
+    [note] = made["notes"]
+    assert note.startswith("table t had rows whose key is NULL")
+    # Of two with the same key the triggers read the first one.
+    site.sqlite("INSERT INTO t VALUES (NULL, 'a', 2)")
+    site.catch_up()
+    made = shop.replay("--into-sqlite", site.folder / "later.db", code=1)
+    assert made["notes"] == [note]
+    differing = [each for each in made["proof"] if each["missing"] or each["extra"]]
+    assert [each["table"] for each in differing] == ["t"]
+
+
 def test_a_file_that_is_lost_is_rebuilt_from_the_archive(shop):
     """Neither the source nor PostgreSQL is needed; all that was archived is there again."""
     shop.live()
