@@ -18,6 +18,7 @@ from cdc.postgres.apply import Applier
 from cdc.postgres.misfit import Misfit
 from cdc.sqlite.rows import Bound
 from cdc.stop import Stop
+from tests.support.losing import lose_at
 
 BEGINNING = Stand(None, None)
 
@@ -207,15 +208,13 @@ def test_what_is_in_its_way_is_met_here(site, session, helped, spoil, caplog):
     assert "goes on without a second process" in caplog.text
 
 
-def test_killed_helper_is_done_without(helped, caplog):
+@pytest.mark.parametrize("number", range(1, 6))
+def test_lost_helper_is_done_without(number, session, helped, monkeypatch, caplog):
     """The copy goes on from the last chunk that it has handed over."""
     caplog.set_level("INFO")
-    chunks = helped[0]
-    first = chunks.read(BEGINNING, completes=True)
-    chunks._helper._helper._process._process.kill()
-    assert len(told([first, *read_on(chunks, first.end)])) == 40
-    assert sum(read_all(helped[1])) == 40
-    assert caplog.text.count("goes on without a second process: it ended with code -9") == 1
+    lose_at(monkeypatch, number)
+    assert [len(told(read_on(chunks))) for chunks in helped] == [40] * len(session.tables)
+    assert caplog.text.count("goes on without a second process: it was lost") == 1
 
 
 def test_misfit_is_named_though_a_helper_finds_it(site, helped):
