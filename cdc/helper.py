@@ -13,14 +13,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Generic, TypeVar, cast
+from typing import BinaryIO, Final, Generic, TypeVar, cast
 
 from cdc import garbage
 
 T = TypeVar("T")
 
-END_SECONDS: Final = 5.0
-"""How long a process may take to end after its last word."""
+END_SECONDS: Final = 2.0
+"""How long a process may take to end behind its last word."""
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long an item may take; then the process is ended, for somebody may have stopped it."""
 
 _processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 _room = threading.Semaphore((_processors or 1) - 1)
@@ -50,8 +53,9 @@ class Helper(Generic[T]):
     def take(
         self, here: Callable[[], T | None], arguments: Callable[[], tuple[object, ...]]
     ) -> T | None:
-        """The next item, None behind the last one. It is made by `here`, until the helper is ready;
-        that begins with `make(*arguments())`, which a pickle must hold.
+        """The next item, None behind the last one. It is made by `here` until the helper is ready,
+        which begins with `make(*arguments())`, as a pickle holds it; and once it is lost or at its
+        end.
         """
         process = self._process
         if process is None or not self.ready:
@@ -60,11 +64,14 @@ class Helper(Generic[T]):
             if not self._begun:
                 process.begin(arguments())
                 self._begun = True
-            return cast("T | None", process.take())
+            item = process.take()
         except _LostError as lost:
             self.close()
             self._on_lost(str(lost))
             return here()
+        if item is None:
+            self.close()
+        return cast("T | None", item)
 
     def close(self) -> None:
         """End the process, whatever it is at; may be repeated."""
@@ -80,7 +87,7 @@ class _LostError(Exception):
 class _Process:
     """The other process, as it is seen from here."""
 
-    def __init__(self, make: Callable[..., object]) -> None:
+    def __init__(self) -> None:
         places = [place or str(Path.cwd()) for place in sys.path]
         process = subprocess.Popen(  # noqa: S603  (this Python, a line of ours, no shell)
             [sys.executable, "-c", _BEGIN, *places],
@@ -93,7 +100,6 @@ class _Process:
         assert process.stdout is not None
         self._process = process
         self._to, self._from = process.stdin, process.stdout
-        self._say(make)
 
     @classmethod
     def start(cls, make: Callable[..., object]) -> "_Process | None":
@@ -103,29 +109,52 @@ class _Process:
         if not sys.executable or not _room.acquire(blocking=False):
             return None
         try:
-            return cls(make)
+            process = cls()
         except OSError:
             _room.release()
             return None
+        try:
+            process.say(make)
+        except BaseException:
+            process.close()
+            raise
+        return process
 
     @property
     def ready(self) -> bool:
         """Whether it has imported what it needs, or has failed to."""
-        return bool(select.select([self._from], [], [], 0)[0])
+        looking = select.poll()
+        looking.register(self._from, select.POLLIN)
+        return bool(looking.poll(0))
 
     def begin(self, arguments: tuple[object, ...]) -> None:
         self.take()
-        self._say(arguments)
+        self.say(arguments)
 
     def take(self) -> object:
+        """What it says next. Raises _LostError."""
+        deadline = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        deadline.daemon = True
+        deadline.start()
         try:
             kind, content = pickle.load(self._from)  # noqa: S301  (from a process of our own)
-        except (EOFError, pickle.UnpicklingError) as exc:
-            code = self._process.wait(END_SECONDS)
-            raise _LostError(f"it ended with code {code}") from exc
+        except EOFError as exc:
+            raise _LostError(f"it ended with code {self._ended()}") from exc
+        except Exception as exc:  # whatever it has written, there is no going on from it
+            self._process.kill()
+            raise _LostError(f"{type(exc).__name__}: {exc}") from exc
+        finally:
+            deadline.cancel()
         if kind == _FAILED:
             raise _LostError(content)
         return content
+
+    def _ended(self) -> int:
+        """The code with which it ends, behind its last word."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(END_SECONDS)
+        self._process.kill()
+        return self._process.wait()
 
     def close(self) -> None:
         self._process.kill()
@@ -135,9 +164,10 @@ class _Process:
             self._to.close()
         _room.release()
 
-    def _say(self, message: object) -> None:
+    def say(self, message: object) -> None:
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with suppress(BrokenPipeError):  # why it has ended is asked when it should answer
-            pickle.dump(message, self._to, pickle.HIGHEST_PROTOCOL)
+            self._to.write(data)
             self._to.flush()
 
 
@@ -151,21 +181,26 @@ _FAILED: Final = "failed"
 def main() -> None:
     """The other process: reads what to make and with which arguments, and writes the items."""
     garbage.collect_rarely()
-    inbox, outbox = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # nothing else may get between the items
+    # Whatever else is printed, by whomever, must not get between the items.
+    outbox = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        for answer in _answers(sys.stdin.buffer):
+            pickle.dump(answer, outbox, pickle.HIGHEST_PROTOCOL)
+            outbox.flush()
 
-    def say(kind: str, content: object) -> None:
-        pickle.dump((kind, content), outbox, pickle.HIGHEST_PROTOCOL)
-        outbox.flush()
 
-    with suppress(EOFError, BrokenPipeError):  # nobody waits for it any more
-        try:
-            make = pickle.load(inbox)  # noqa: S301  (from the process that has started this one)
-            say(_ITEM, None)
-            for item in make(*pickle.load(inbox)):  # noqa: S301
-                say(_ITEM, item)
-            say(_ITEM, None)
-        except (EOFError, BrokenPipeError):
-            raise
-        except Exception as exc:  # noqa: BLE001  (whatever it is, the other process has to hear it)
-            say(_FAILED, f"{type(exc).__name__}: {exc}")
+def _answers(inbox: BinaryIO) -> Iterator[tuple[str, object]]:
+    make = pickle.load(inbox)  # noqa: S301  (from the process that has started this one)
+    yield _ITEM, None
+    try:
+        arguments = pickle.load(inbox)  # noqa: S301
+    except EOFError:  # it was not needed
+        return
+    try:
+        for item in make(*arguments):
+            yield _ITEM, item
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  (the other process has to hear it)
+        yield _FAILED, f"{type(exc).__name__}: {exc}"
+    else:
+        yield _ITEM, None

@@ -1,10 +1,13 @@
 """A helper hands over what it makes, or says that it cannot; and it never stays behind."""
 
+import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
@@ -43,6 +46,29 @@ def places():
 def pids():
     """Its own process, for ever."""
     return (os.getpid() for _ in count())
+
+
+def confused():
+    """An error that has another meaning between the processes."""
+    yield 1
+    raise EOFError("of a file that it has read")
+
+
+def leaves():
+    """Wants to end the program."""
+    yield 1
+    sys.exit("enough")
+
+
+def chatters():
+    """Writes where only items belong, past Python."""
+    os.write(1, b"noise")
+    yield 1
+
+
+def unpicklable():
+    """An item that cannot be sent."""
+    yield lambda: 1
 
 
 class Told(AssertionError):
@@ -112,6 +138,72 @@ def test_error_is_told_behind_what_was_made(begun):
     assert [made.take(), made.take()] == [0, 1]
     with pytest.raises(Told, match="LookupError: no more of these"):
         made.take()
+
+
+@pytest.mark.parametrize(
+    ("make", "how"),
+    [
+        (confused, "EOFError: of a file that it has read"),
+        (leaves, "SystemExit: enough"),
+        (unpicklable, "code 1"),
+    ],
+)
+def test_whatever_ends_it_is_told(begun, make, how):
+    made = begun(make)
+    with pytest.raises(Told, match=how):
+        made.all()
+
+
+def test_noise_is_no_item(begun):
+    assert begun(chatters).all() == [1]
+
+
+def test_bad_answer_is_a_loss(begun):
+    """Whatever it is, and though the process lives."""
+    made = begun(pids)
+    pid = made.take()
+    with made._helper._process._from:
+        made._helper._process._from = io.BytesIO(b"cno_such_module\nthing\n.")
+        with pytest.raises(Told, match="ModuleNotFoundError"):
+            made.take()
+    assert not is_alive(pid)
+
+
+def test_helper_that_does_not_answer_is_given_up(begun, monkeypatch):
+    """Somebody may have stopped it."""
+    monkeypatch.setattr(helper, "PATIENCE_SECONDS", 0.2)
+    made = begun(pids)
+    pid = made.take()
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(Told, match="code -9"):
+        made.all()
+    assert not is_alive(pid)
+
+
+def test_behind_its_last_item_there_is_nothing_to_lose(begun):
+    """Whoever goes on asking makes the rest here."""
+    made = begun(squares, 2)
+    assert made.all() == [0, 1]
+    with pytest.raises(AssertionError, match="not made there"):
+        made.take()
+
+
+def test_more_files_than_select_knows(begun):
+    """A daemon of many sources has many."""
+    with ExitStack() as stack:
+        for _ in range(1100):
+            stack.enter_context(Path(os.devnull).open("rb"))
+        assert begun(squares, 2).all() == [0, 1]
+
+
+def test_what_no_pickle_holds_is_an_error_and_leaves_nothing(monkeypatch):
+    monkeypatch.setattr(helper, "_room", threading.Semaphore(1))
+    for _ in range(2):
+        with pytest.raises((AttributeError, pickle.PicklingError)):
+            Helper(lambda: iter(()), on_lost=print)
+    made = Begun(pids)
+    assert made.take() == made.take()
+    made.close()
 
 
 def test_arguments_that_do_not_fit_are_told(begun):

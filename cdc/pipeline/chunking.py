@@ -16,6 +16,7 @@ from cdc.schema import Row
 from cdc.sqlite.chunks import Chunk, ChunkReader
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.log import Position
 from cdc.sqlite.rows import READ_BYTES, Bound
 
 CHUNK_VALUES: Final = 400_000
@@ -34,15 +35,18 @@ class Packing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PackedChunk:
-    """All the rows of a table behind the place `after` up to the place `place`, exactly as they
-    were when the log ended at `as_of`; `last`: at that moment the table had none behind them.
+    """All the rows of a table behind one place up to the place `place`, exactly as they were when
+    the log ended at `end`, which is event `as_of`; `last`: the table had none behind them then.
     """
 
     rows: Packed
-    after: Row | None
     place: Row | None
-    as_of: int
+    end: Position
     last: bool
+
+    @property
+    def as_of(self) -> int:
+        return self.end.seq
 
 
 def chunk_bound(source: SourceTable, lock_bound: float) -> Bound:
@@ -89,8 +93,8 @@ class ChunkPacker:
                 break
             found, rows, size, reads = more, rows + more.count, size + more.size, reads + 1
         if up_to is not None and found.last:  # of the range; its last row may have gone
-            return PackedChunk(packing.end(), after, up_to, found.as_of, last=False)
-        return PackedChunk(packing.end(), after, found.place, found.as_of, found.last)
+            return PackedChunk(packing.end(), up_to, found.end, last=False)
+        return PackedChunk(packing.end(), found.place, found.end, found.last)
 
     def _read_some(
         self,
@@ -134,7 +138,8 @@ def every_other_chunk(
     of: FileToCopy, tables: Sequence[tuple[int, SourceTable, MappedTable, Row | None]]
 ) -> Iterator[Announced | PackedChunk]:
     """Every other chunk of some tables, each table from a place on, with its layout; the chunks in
-    between are left to the caller, who learns where each ends before it is made.
+    between are left to the caller, who learns where each ends before it is made. Left out are
+    tables of which SQLite cannot read a range without stepping through the rest.
 
     Raises whatever is in the way, and SchemaMoved where the file is not what it was any more.
     """
@@ -143,13 +148,16 @@ def every_other_chunk(
     def reading() -> Iterator[None]:
         with file.reading():
             if (file.identity, file.schema_version) != (of.identity, of.schema_version):
-                raise SchemaMoved(f"The schema of {of.path} changed.")
+                raise SchemaMoved(f"{of.path} or its schema is not what it was.")
             yield
 
     with SourceFile(of.path) as file:
         for layout, source, mapped, start in tables:
             with reading():
                 reader = ChunkReader(file, source)
+            by_key = reader.order.by_key
+            if source.rowid is None and not by_key:
+                continue
             rows = RowPacker(mapped, Encoding(mapped), Strict(mapped))
             bound = chunk_bound(source, of.lock_bound)
             packer = ChunkPacker(reader, bound, reading=reading, begin_packing=rows.begin)
@@ -157,8 +165,8 @@ def every_other_chunk(
             while True:
                 with reading():
                     after = reader.skip(place, bound)
-                if after is None:
-                    break
+                if after is None or (by_key and mapped.why_key(after) is not None):
+                    break  # what the target cannot hold is no bound of anything there
                 yield Announced(layout, after)
                 chunk = packer.read(after)
                 yield chunk

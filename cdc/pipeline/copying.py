@@ -164,7 +164,7 @@ class CopyHelper:
         self._session = session
         self._tables = tables
         self._lock_bound = lock_bound
-        self._helper = Helper(every_other_chunk, on_lost=_report_lost)
+        self._helper = Helper(every_other_chunk, on_lost=self._report_lost)
         self._announced: Announced | None = None
         self._in_vain = 0
 
@@ -203,12 +203,17 @@ class CopyHelper:
         """The chunk, with the log's end by now, if its table surely has not changed since."""
         changelog = self._session.changelog
         with self._session.reading():
-            if not changelog.is_silent(table.layout, chunk.as_of):
+            if not changelog.is_silent(table.layout, chunk.end):
                 return None
-            return replace(chunk, as_of=changelog.newest())
+            return replace(chunk, end=changelog.end())
 
     def _work(self, table: ReplicatedTable, place: Row | None) -> tuple[object, ...]:
         session = self._session
+        log.info(
+            "A second process takes part in the copy of %s.",
+            session.file.path,
+            extra=fields("helper_begun", table=table.name),
+        )
         file = FileToCopy(
             session.file.path, session.file.identity, session.schema_version, self._lock_bound
         )
@@ -222,9 +227,13 @@ class CopyHelper:
         self._helper.close()
         self._announced = None
 
-
-def _report_lost(how: str) -> None:
-    log.info("The copy goes on without a second process: %s.", how, extra=fields("helper_lost"))
+    def _report_lost(self, how: str) -> None:
+        log.info(
+            "The copy of %s goes on without a second process: %s.",
+            self._session.file.path,
+            how,
+            extra=fields("helper_lost"),
+        )
 
 
 class CopyReader:
@@ -282,7 +291,9 @@ class CopyReader:
             yield from self._read_to_end(chunks, stand, late=False)
 
     def _bytes_to_form(self, tables: Sequence[ReplicatedTable]) -> float:
-        """About how many bytes of the file get another form, as if all columns were of a size."""
+        """About how many bytes of the file get another form, as if all columns were of a size and
+        all tables in it were to be copied.
+        """
         columns = [column for table in tables for column in table.mapped.columns]
         formed = sum(column.type.encode is not None for column in columns)
         with self._session.reading():

@@ -125,9 +125,55 @@ class _Reading:
     def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         segments = self._store.segments(after, up_to)
         is_large = sum(segment.size for segment in segments) >= HELPED_BYTES
-        find = _helped if is_large else stretches
+        find = self._helped if is_large else stretches
         for stretch in find(segments, tables, after, up_to, self._most):
             yield _piece(stretch, tables)
+
+    def _helped(
+        self,
+        segments: Sequence[Segment],
+        tables: Mapping[int, Table],
+        after: int,
+        up_to: int,
+        most: int,
+    ) -> Iterator[Stretch]:
+        """As `stretches`, which another process makes as soon as it is ready."""
+        here: Generator[Stretch, None, None] | None = None
+
+        def make_here() -> Stretch | None:
+            nonlocal here
+            here = here or stretches(*rest())
+            return next(here, None)
+
+        def hand_over() -> tuple[object, ...]:
+            nonlocal here
+            if here is not None:
+                here.close()
+                here = None
+            return rest()
+
+        def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
+            left = [each for each in segments if each.events.last > after]
+            return left, tables, after, up_to, most
+
+        helper = Helper(stretches, on_lost=self._report_lost)
+        try:
+            while (stretch := helper.take(make_here, hand_over)) is not None:
+                after += stretch.count
+                yield stretch
+        finally:
+            helper.close()
+            if here is not None:
+                here.close()
+
+    def _report_lost(self, how: str) -> None:
+        name = self._store.source.name
+        log.info(
+            "The replay of %s goes on without a second process: %s.",
+            name,
+            how,
+            extra=fields("helper_lost", source=name),
+        )
 
     def _live(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         reader = self._store.reader
@@ -148,42 +194,6 @@ class _Reading:
                 kept, begun, last = [], reader.after, None
         if last is not None:
             yield Piece(kept, reader.after - begun, _position(last), None, 0)
-
-
-def _helped(
-    segments: Sequence[Segment], tables: Mapping[int, Table], after: int, up_to: int, most: int
-) -> Iterator[Stretch]:
-    """As `stretches`, which another process makes as soon as it is ready."""
-    here: Generator[Stretch, None, None] | None = None
-
-    def make_here() -> Stretch | None:
-        nonlocal here
-        here = here or stretches(*rest())
-        return next(here, None)
-
-    def hand_over() -> tuple[object, ...]:
-        nonlocal here
-        if here is not None:
-            here.close()
-            here = None
-        return rest()
-
-    def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
-        return [each for each in segments if each.events.last > after], tables, after, up_to, most
-
-    helper = Helper(stretches, on_lost=_report_lost)
-    try:
-        while (stretch := helper.take(make_here, hand_over)) is not None:
-            after += stretch.count
-            yield stretch
-    finally:
-        helper.close()
-        if here is not None:
-            here.close()
-
-
-def _report_lost(how: str) -> None:
-    log.info("The replay goes on without a second process: %s.", how, extra=fields("helper_lost"))
 
 
 def _piece(stretch: Stretch, tables: Mapping[int, Table]) -> Piece:

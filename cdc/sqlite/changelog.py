@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.event import AT, SEQ, Event, digest
+from cdc.sqlite import log
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position, changelog_columns
 from cdc.sqlite.names import CHANGELOG
@@ -13,6 +14,8 @@ from cdc.sqlite.rows import Bound, read_rows
 
 ONE: Final = Bound(seconds=1.0, rows=1)
 
+MOST_LOOKED_AT: Final = 50_000
+"""Events that are looked at in one go, well within the lock bound."""
 
 SHORTEST_STRETCH: Final = 1000
 """Events; with fewer than these at hand it is not worth while to look for the last of each key."""
@@ -120,15 +123,21 @@ class Changelog:
         """The lowest seq that is left, 0 when the log is empty; those before it were pruned."""
         return int(self._file.query(f"SELECT coalesce(min(seq), 0) FROM {CHANGELOG}").get)
 
-    def is_silent(self, layout: int, since: int) -> bool:
-        """Whether surely no event behind `since` has this layout; pruned ones may have had it."""
-        if since == self.newest():
-            return True
-        if not 0 < self.first() <= since + 1:
+    def end(self) -> Position:
+        """The position of the newest event; at the beginning where there is none."""
+        return log.end(self._file)
+
+    def is_silent(self, layout: int, since: Position) -> bool:
+        """Whether surely no event behind `since` has this layout. It is not sure where that event
+        was pruned, is another one, as after a restore, or has too many behind it to look at all.
+        """
+        behind = self.newest() - since.seq
+        pruned = not since.seq and self.first() > 1
+        if pruned or not self.holds(since) or not 0 <= behind <= MOST_LOOKED_AT:
             return False
         found = self._file.query(
             f"SELECT EXISTS (SELECT 1 FROM {CHANGELOG} WHERE seq > ? AND layout = ?)",
-            (since, layout),
+            (since.seq, layout),
         )
         return not found.get
 

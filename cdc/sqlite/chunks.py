@@ -6,13 +6,14 @@ from cdc.schema import Row
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
+from cdc.sqlite.log import Position
 from cdc.sqlite.rows import Bound, Take
 from cdc.sqlite.walk import TableWalk
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows of a table exactly as they were when the log ended at `as_of`.
+    """Rows of a table exactly as they were when the log ended at `end`, which is event `as_of`.
 
     They are all the rows behind the place `after` up to the place `place`, or when `last` to the
     end of the table or of the range that was asked for. Places are tuples in the table's chunk
@@ -25,8 +26,12 @@ class Chunk:
     size: int
     after: Row | None
     place: Row | None
-    as_of: int
+    end: Position
     last: bool
+
+    @property
+    def as_of(self) -> int:
+        return self.end.seq
 
 
 class ChunkReader:
@@ -48,9 +53,9 @@ class ChunkReader:
 
         With `take`, rows are handed to it while the next ones are read, as far as the bound allows.
         """
-        as_of = self._changelog.newest()
+        end = self._changelog.end()
         found = self._walk.read_range(after, up_to, bound, take)
-        return Chunk(found.rows, found.count, found.size, after, found.place, as_of, found.last)
+        return Chunk(found.rows, found.count, found.size, after, found.place, end, found.last)
 
     def skip(self, after: Row | None, bound: Bound) -> Row | None:
         """The place behind `after` up to which a range would take about as long to read as the

@@ -3,19 +3,33 @@
 import shutil
 import threading
 from collections import Counter
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
 from cdc import helper
 from cdc.config import Config, ReplicationConfig, SourceConfig
 from cdc.config.settings import PostgresConfig
+from cdc.event import SEQ, digest
 from cdc.helper import Helper
+from cdc.mapping.types import target_type
 from cdc.pipeline import copying
-from cdc.pipeline.chunking import ChunkPacker
+from cdc.pipeline.chunking import (
+    Announced,
+    ChunkPacker,
+    FileToCopy,
+    PackedChunk,
+    every_other_chunk,
+)
 from cdc.pipeline.copying import ChunkSource, CopyHelper, Stand
 from cdc.pipeline.session import SessionEnded, open_session
 from cdc.postgres.apply import Applier
 from cdc.postgres.misfit import Misfit
+from cdc.postgres.wire import Packed
+from cdc.sqlite import changelog, introspect
+from cdc.sqlite.chunks import ChunkReader
+from cdc.sqlite.log import Position
 from cdc.sqlite.rows import Bound
 from cdc.stop import Stop
 from tests.support.losing import lose_at
@@ -149,11 +163,57 @@ def test_helper_that_reads_in_vain_is_ended(site, helped, monkeypatch):
     """A table that changes all the time is left to who reads it together with the log."""
     monkeypatch.setattr(copying, "MOST_IN_VAIN", 2)
     stand = BEGINNING
+    assert helped[0]._helper._helper._process is not None
     for _ in range(6):
         site.sqlite("UPDATE t SET v = v || 'y'")
         stand = helped[0].read(stand, completes=True).end
     assert helped[0]._helper._helper._process is None
     assert sum(read_all(helped[1])) == 40
+
+
+def test_only_so_many_in_a_row_are_in_vain(site, helped, monkeypatch):
+    """A table that changes now and then is worth a helper."""
+    monkeypatch.setattr(copying, "MOST_IN_VAIN", 2)
+    as_of_now = CopyHelper._as_of_now
+    turns = count()
+
+    def in_turns(self, table, chunk):
+        return as_of_now(self, table, chunk) if next(turns) % 2 else None
+
+    monkeypatch.setattr(CopyHelper, "_as_of_now", in_turns)
+    assert sum(read_all(helped[0])) == 40
+    assert next(turns) > 2
+    assert helped[0]._helper._helper._process is not None
+
+
+def test_range_ends_where_it_was_to_though_its_last_row_is_gone(site, helped, own):
+    """The next chunk goes on from there."""
+    chunks = helped[0]
+    first = chunks.read(BEGINNING, completes=True)
+    announced = chunks._helper._next(chunks.table, first.end.place)
+    while announced.after == first.end.place:
+        first = chunks.read(first.end, completes=True)
+        announced = chunks._helper._next(chunks.table, first.end.place)
+    site.sqlite("DELETE FROM t WHERE id = ?", announced.after)
+    second = chunks.read(first.end, completes=True)
+    assert second.end.place == announced.after
+    assert second.as_of == 1
+
+
+def test_restored_log_proves_nothing(site, session, helped):
+    """A backup was copied over the file, and it went on to the same number of events."""
+    before = site.file().read_bytes()
+    site.sqlite("UPDATE t SET v = 'of the lost half'")
+    with session.reading():
+        chunk = PackedChunk(Packed([], 0), None, session.changelog.end(), last=False)
+    judge, table = helped[0]._helper, session.tables[0]
+    assert judge._as_of_now(table, chunk) is not None
+    with site.file().open("r+b") as file:
+        file.write(before)
+        file.truncate(len(before))
+    assert judge._as_of_now(table, chunk) is None
+    site.sqlite("UPDATE u SET v = v + 1")
+    assert judge._as_of_now(table, chunk) is None
 
 
 def test_changes_of_other_tables_are_no_reason(site, helped, own):
@@ -171,17 +231,22 @@ def test_changes_of_other_tables_are_no_reason(site, helped, own):
     assert moments[-1] == 41 * len(found)
 
 
-def test_changes_that_were_pruned_are_not_passed_over(site, session):
+def test_changes_that_were_pruned_are_not_passed_over(site, session, monkeypatch):
     """Where the log does not tell any more, nothing is certain."""
     site.sqlite("UPDATE u SET v = v + 1; UPDATE t SET v = 'y'; UPDATE u SET v = v + 1")
     layout = session.tables[0].layout
-    with session.reading():
-        silent = [session.changelog.is_silent(layout, since) for since in (0, 79, 80, 120)]
-        assert silent == [False, False, True, True]
+    events = site.sqlite("SELECT * FROM _cdc_changelog ORDER BY seq")
+    positions = [Position(0, b""), *(Position(e[SEQ], digest(e)) for e in events)]
+
+    def silent(*since):
+        with session.reading():
+            return [session.changelog.is_silent(layout, positions[seq]) for seq in since]
+
+    assert silent(0, 79, 80, 120) == [False, False, True, True]
     site.sqlite("DELETE FROM _cdc_changelog WHERE seq <= 90")
-    with session.reading():
-        silent = [session.changelog.is_silent(layout, since) for since in (0, 80, 89, 90, 120)]
-        assert silent == [False, False, False, True, True]
+    assert silent(0, 80, 90, 91, 120) == [False, False, False, True, True]
+    monkeypatch.setattr(changelog, "MOST_LOOKED_AT", 10)
+    assert silent(109, 110, 120) == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -224,11 +289,41 @@ def test_misfit_is_named_though_a_helper_finds_it(site, helped):
         read_all(helped[1])
 
 
-def test_row_without_a_key_is_not_passed_over(site, helped):
-    """No range of SQL's ends at a NULL, so none is announced."""
+def test_no_range_ends_at_a_null(site, session):
+    """SQL knows none."""
     site.sqlite("INSERT INTO w VALUES (NULL, 1), (NULL, 2), (NULL, 3)")
-    with pytest.raises(Misfit, match="has no row whose key is NULL"):
-        read_all(helped[3])
+    with session.reading():
+        reader = ChunkReader(session.file, session.tables[3].source)
+        assert reader.skip(None, Bound(1.0, 2)) is None
+        assert reader.skip(None, Bound(1.0, 5)) == ("k1",)
+
+
+def announced(session, mapped=None, table=3):
+    """Where the chunks of a helper begin."""
+    file = session.file
+    of = FileToCopy(file.path, file.identity, session.schema_version, 0.0)
+    each = session.tables[table]
+    work = [(each.layout, each.source, mapped or each.mapped, None)]
+    return [found.after for found in every_other_chunk(of, work) if isinstance(found, Announced)]
+
+
+def test_no_chunk_begins_where_the_target_can_hold_no_key(session):
+    """What lies behind such a place can not be told there from what lies before it."""
+    assert len(announced(session)) > 2
+    mapped = session.tables[3].mapped
+    short = replace(mapped.columns[0], type=target_type("varchar(2)", "TEXT", in_key=True))
+    assert announced(session, replace(mapped, columns=(short, *mapped.columns[1:]))) == [("k0",)]
+
+
+def test_no_range_of_a_table_that_has_only_a_loose_order(site, session):
+    """SQLite would step through all the rows behind its end."""
+    site.sqlite("CREATE TABLE x (a TEXT COLLATE NOCASE PRIMARY KEY) WITHOUT ROWID")
+    site.sqlite("INSERT INTO x SELECT k FROM w")
+    with session.file.reading():
+        source = introspect.source_table(session.file, "x")
+        version = session.file.schema_version
+    of = FileToCopy(session.file.path, session.file.identity, version, 0.0)
+    assert list(every_other_chunk(of, [(9, source, session.tables[3].mapped, None)])) == []
 
 
 def test_chunk_takes_more_reads_while_nothing_is_written(chunks):

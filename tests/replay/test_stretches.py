@@ -12,6 +12,7 @@ from cdc.replay import pieces
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
+from cdc.replay.stretches import Stretch
 from tests.support.losing import lose_at
 
 NOWHERE_YET = Standing("", 0, b"", None, 0, {})
@@ -41,12 +42,21 @@ def helped(monkeypatch):
     monkeypatch.setattr(Helper, "ready", True)
 
 
-def test_helper_finds_the_same_pieces(past, request):
+def test_helper_finds_the_same_pieces(past, request, monkeypatch):
     """Events, counts, positions and baselines, in the same order."""
     alone = list(read(past))
     assert sum(len(piece.events) for piece in alone) > 60
     request.getfixturevalue("helped")
+    made = []
+    take = helper._Process.take
+
+    def note(process):
+        made.append(take(process))
+        return made[-1]
+
+    monkeypatch.setattr(helper._Process, "take", note)
     assert list(read(past)) == alone
+    assert sum(isinstance(each, Stretch) for each in made) > 2
 
 
 def test_helper_takes_over_once_it_is_ready(past, monkeypatch, request):
@@ -73,11 +83,13 @@ def test_lost_helper_is_done_without(before, number, past, request, caplog):
     assert "goes on without a second process: it was lost" in caplog.text
 
 
-def test_damage_is_named_though_a_helper_finds_it(past, helped):
+def test_damage_is_named_though_a_helper_finds_it(past, helped, caplog):
     """As where there is none."""
+    caplog.set_level("INFO")
     segment = past.segments(0, past.newest)[2]
     data = bytearray(segment.path.read_bytes())
     data[len(data) // 2] ^= 1
     segment.path.write_bytes(data)
     with pytest.raises(ArchiveDamaged, match=f"Segment {segment.number} "):
         list(read(past))
+    assert "goes on without a second process: ArchiveDamaged" in caplog.text
