@@ -124,25 +124,24 @@ class _Reading:
 
     def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         segments = self._store.segments(after, up_to)
-        is_large = sum(segment.size for segment in segments) >= HELPED_BYTES
-        find = self._helped if is_large else stretches
-        for stretch in find(segments, tables, after, up_to, self._most):
+        found: Iterator[Stretch]
+        if sum(segment.size for segment in segments) >= HELPED_BYTES:
+            found = self._helped(segments, tables, after, up_to)
+        else:
+            lines = self._store.lines
+            found = stretches(segments, tables, after, up_to, self._most, lines_of=lines)
+        for stretch in found:
             yield _piece(stretch, tables)
 
     def _helped(
-        self,
-        segments: Sequence[Segment],
-        tables: Mapping[int, Table],
-        after: int,
-        up_to: int,
-        most: int,
+        self, segments: Sequence[Segment], tables: Mapping[int, Table], after: int, up_to: int
     ) -> Iterator[Stretch]:
-        """As `stretches`, which another process makes as soon as it is ready."""
+        """The stretches of these events, made by another process as soon as it is ready."""
         here: Generator[Stretch, None, None] | None = None
 
         def make_here() -> Stretch | None:
             nonlocal here
-            here = here or stretches(*rest())
+            here = here or stretches(*rest(), lines_of=self._store.lines)
             return next(here, None)
 
         def hand_over() -> tuple[object, ...]:
@@ -154,7 +153,7 @@ class _Reading:
 
         def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
             left = [each for each in segments if each.events.last > after]
-            return left, tables, after, up_to, most
+            return left, tables, after, up_to, self._most
 
         helper = Helper(stretches, on_lost=self._report_lost)
         try:

@@ -4,7 +4,7 @@ To find them takes a replay as long as all that it does with them, and needs lit
 themselves: so it can be done by a helper, for which this module imports little.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +38,13 @@ class Stretch:
 
 
 def stretches(
-    segments: Sequence[Segment], tables: Mapping[int, Table], after: int, up_to: int, most: int
+    segments: Sequence[Segment],
+    tables: Mapping[int, Table],
+    after: int,
+    up_to: int,
+    most: int,
+    *,
+    lines_of: Callable[[Segment], list[bytes]] = Segment.lines,
 ) -> Generator[Stretch, None, None]:
     """The events behind `after`, up to `up_to`, that these segments hold of some tables, given by
     layout. A stretch ends where it has come to keep `most` events, the first ones sooner.
@@ -48,7 +54,7 @@ def stretches(
     last = b""
     enough = max(most // FIRST_PART, 1)
     # To read and decompress a segment leaves Python to who looks into the one before it.
-    read = Ahead(((each, each.lines()) for each in segments), SEGMENTS_AHEAD)
+    read = Ahead(((each, lines_of(each)) for each in segments), SEGMENTS_AHEAD)
     with closing(read):
         while (item := read.take()) is not None:
             segment, lines = item

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from cdc import helper
+from cdc.archive.segment import Segment
 from cdc.errors import ArchiveDamaged
 from cdc.helper import Helper
 from cdc.rebuilt import Standing
@@ -32,6 +33,25 @@ def past(shop, monkeypatch):
 def read(store, standing=NOWHERE_YET):
     plan = make_plan(store, find_goal(store, Until(), lambda _: None))
     return pieces.pieces(store, plan, standing)
+
+
+def test_segment_is_read_once_however_many_chunks_lie_in_it(past, monkeypatch):
+    """A baseline of a busy table has many, each with some events before it."""
+    plan = make_plan(past, find_goal(past, Until(), lambda _: None))
+    reading = pieces._Reading(past, plan)
+    segment = past.segments(0, past.newest)[0]
+    first = segment.events
+    opened = []
+    open_ = Segment.opened
+
+    def note(segment):
+        opened.append(segment)
+        return open_(segment)
+
+    monkeypatch.setattr(Segment, "opened", note)
+    for seq in range(first.first, first.last):
+        assert [piece.count for piece in reading.stretches(seq, seq + 1)] == [1]
+    assert opened.count(segment) == 1
 
 
 @pytest.fixture
