@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from cdc.cutover.hooks import HookRun
 from cdc.cutover.sight import Gate
-from cdc.errors import CdcError
+from cdc.errors import CdcError, TargetUnavailable
 from cdc.postgres.connection import Target
 from cdc.postgres.switches import Direction
 
@@ -66,6 +66,12 @@ GRACE_SECONDS: Final = 5.0
 """Beyond its budget, until a phase that waits for PostgreSQL is cut off: what has a bound of its
 own says better what it waited for.
 """
+
+
+SLOW_HINT: Final = (
+    "Find out what was slow, or take the standard path with its longer budgets: path in [cutover]."
+    " A proof takes long where none was made lately: run cdc verify first."
+)
 
 
 def unseen(_: str) -> None:
@@ -170,10 +176,18 @@ class Clock:
         entry.entered += 1
         self._keep(self._report)
         before, started = entry.seconds, time.monotonic()
+        left = max(0.0, entry.budget_seconds - before) + GRACE_SECONDS
         try:
-            left = max(0.0, entry.budget_seconds - before)
-            with self._target.within(left + GRACE_SECONDS):
+            with self._target.within(left):
                 yield entry
+        except TargetUnavailable as error:
+            if time.monotonic() - started < left:
+                raise
+            raise TargetUnavailable(
+                f"the phase {name} was not over after {left:g} s, and may take"
+                f" {entry.budget_seconds:g} s: what it asked of PostgreSQL was cut off",
+                hint=SLOW_HINT,
+            ) from error
         finally:
             entry.seconds = before + time.monotonic() - started
             self._keep(self._report)
@@ -185,7 +199,7 @@ class Clock:
             raise Aborted(
                 f"the phase {name} took {entry.seconds:.1f} s and may take"
                 f" {entry.budget_seconds:g} s",
-                hint="Find out what was slow, or take the standard path: path in [cutover].",
+                hint=SLOW_HINT,
             )
 
     def _entry(self, name: str) -> Phase:

@@ -21,8 +21,8 @@ from cdc.schema import Key
 
 @dataclass(frozen=True, slots=True)
 class KeptRange:
-    """The keys behind `after`, up to `end` (None: the table's ends): `rows` of them, their digest,
-    and the position of the target at which they were equal.
+    """The keys behind `after`, up to `end` (None: the table's ends): `rows` of them, their digest
+    (b"" of a table that is compared whole), and the target's position at which they were equal.
     """
 
     after: Bound | None

@@ -13,7 +13,7 @@ class Request:
     `full` rests on nothing that was proven before; otherwise a range may be `max_age` old, and the
     oldest ones are compared anew, so many that they hold `renew` of a table's rows. The proof works
     for no more than `share` of the time where that is given, and ends when another waits where it
-    `yields`.
+    `yields`. A table that can only be compared whole is so once in a `turn`.
     """
 
     full: bool = False
@@ -21,6 +21,7 @@ class Request:
     table: str | None = None
     max_age: timedelta = timedelta(days=7)
     renew: float = 0.0
+    turn: timedelta = timedelta.max
     share: float | None = None
     yields: bool = False
 

@@ -57,6 +57,7 @@ class TableRun:
         )
         self._standing: Standing | None = None
         self._unsaved: list[KeptRange] = []
+        self._whole: KeptRange | None = None
         self._yields = False
         self._next_save = time.monotonic() + SAVE_SECONDS
 
@@ -78,24 +79,33 @@ class TableRun:
             keep=self._unsaved.append,
             flush=self._save_when_due,
         )
+        usable: list[KeptRange] = []
+        if not (request.full or self._backward):
+            usable = self._usable(held, touched, request, ranged=proof.ranged)
         if proof.ranged:
-            anew = request.full or self._backward
-            usable = [] if anew else self._usable(held, touched, request)
             self._prove_ranges(proof, held, usable, touched)
         else:
-            compare_whole(self._sides, self._rows, self._outcome)
+            self._prove_whole(held, usable, touched)
         self._outcome.owed = self._debts.settle()
         self._check_quarantine()
         self._outcome.done = True
         if self._outcome.equal and not self._backward:
+            if self._whole is not None:
+                self._unsaved.append(self._whole)
+                self._save()
             with self._target.lease() as conn:
                 name, position = self._sides.captured.name, touched.position
                 kept.advance(conn, self._source, name, standing, position=position, mark=held.mark)
         self._outcome.seconds = time.monotonic() - started
 
-    def _usable(self, held: Kept, touched: Touched, request: Request) -> list[KeptRange]:
-        """The ranges that the log, and the keys that it names, can stand for."""
-        oldest = datetime.now(UTC) - request.max_age
+    def _usable(
+        self, held: Kept, touched: Touched, request: Request, *, ranged: bool
+    ) -> list[KeptRange]:
+        """The ranges that the log, and the keys that it names, can stand for. A table that is not
+        `ranged` has one, which is all of it, and is not compared anew by parts.
+        """
+        max_age = request.max_age if ranged else min(request.max_age, request.turn)
+        oldest = datetime.now(UTC) - max_age
         ranges = [
             each
             for each in held.ranges
@@ -105,7 +115,7 @@ class TableRun:
         rows = sum(each.rows for each in ranges)
         if keys * MOST_TOUCHED > rows and keys >= MOST_TOUCHED:
             return []
-        return _without_oldest(ranges, request.renew * rows)
+        return _without_oldest(ranges, request.renew * rows) if ranged else ranges
 
     def _prove_ranges(
         self, proof: TableProof, held: Kept, usable: list[KeptRange], touched: Touched
@@ -113,6 +123,23 @@ class TableRun:
         left = gaps(usable)
         if left is None:
             usable, left = [], [WHOLE]
+        self._go_on_from(held, usable, touched)
+        self._prove(proof, left)
+
+    def _prove_whole(self, held: Kept, usable: list[KeptRange], touched: Touched) -> None:
+        """Prove a table that can only be compared whole. That it was equal is kept once what was
+        suspected is settled, too: no key of it need be one that the log names.
+        """
+        self._go_on_from(held, usable, touched)
+        if not usable:
+            compare_whole(self._sides, self._rows, self._outcome)
+            rows, position = self._outcome.target_rows, self._outcome.position
+            self._whole = KeptRange(None, None, rows or 0, b"", position)
+
+    def _go_on_from(self, held: Kept, usable: list[KeptRange], touched: Touched) -> None:
+        """Rest on some of what is kept, with the keys owed that were touched since; forget the
+        others.
+        """
         self._outcome.kept_ranges = len(usable)
         self._outcome.kept_rows = sum(each.rows for each in usable)
         times = (each.proven_at for each in usable if each.proven_at)
@@ -123,7 +150,6 @@ class TableRun:
                 kept.forget(conn, useless)
         if usable:
             self._owe([*touched.of(self._sides.layout), *held.touched])
-        self._prove(proof, left)
 
     def _prove(self, proof: TableProof, left: list[Gap]) -> None:
         try:

@@ -3,7 +3,8 @@ whole.
 
 PostgreSQL's rows go, by key, into a scratch database that SQLite keeps on disk where it grows; then
 SQLite's rows are walked in their own order, each chunk at its own moment. What does not match
-is owed, and so compared once more and named.
+is owed, and so compared once more and named. Once all is equal, the next proofs compare the keys
+that were touched since, as of any table.
 """
 
 from collections.abc import Iterator, Sequence

@@ -42,6 +42,7 @@ class DriftWatch:
         self._pause = settings.watch_seconds
         hours = settings.watch_hours
         # So much of each table in each pass that all of it has its turn in that many hours.
+        self._turn = timedelta(hours=hours) if hours else timedelta.max
         self._renew = min(1.0, self._pause / (hours * 3600)) if hours else 0.0
 
     def run(self) -> None:
@@ -77,7 +78,11 @@ class DriftWatch:
     def look(self, source: SourceConfig) -> SourceOutcome:
         """One pass over one source. Raises CdcError where it cannot be done now."""
         request = Request(
-            renew=self._renew, share=SHARE, max_age=timedelta(days=36_500), yields=True
+            renew=self._renew,
+            turn=self._turn,
+            share=SHARE,
+            max_age=timedelta(days=36_500),
+            yields=True,
         )
         started = time.monotonic()
         with self._target.lease() as conn, runs.alone(conn, patience=0):
