@@ -40,7 +40,7 @@ STANDARD: Final = {
 
 BACK: Final = {
     "preflight": 60.0,
-    "proof": 240.0,
+    "proof": 3600.0,  # nobody waits for it, and there must be a way back however large the data are
     "stop": 60.0,
     "close": 30.0,
     "drain": 120.0,
