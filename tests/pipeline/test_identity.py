@@ -7,6 +7,8 @@ import apsw
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.support.waiting import wait_until
+
 STAFF = "CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT)"
 
 
@@ -142,12 +144,30 @@ def test_backup_restored_through_sqlite_under_the_daemon(shop):
 def test_backup_copied_over_the_file_under_the_daemon(shop):
     """`cp` over a live file, as people do it: what is written after that is not skipped."""
     daemon = shop.daemon()
-    daemon.send(signal.SIGSTOP)  # or it may look while the file is half written
+    stop_beside(shop, daemon)  # or it may look while the file is half written
     shutil.copy(shop.file("backup.db"), shop.file())
     # One more commit than since the backup: SQLite tells its own cache by their number.
     shop.sqlite("INSERT INTO staff VALUES (?, 'other')", (7,), (8,), (9,))
     daemon.send(signal.SIGCONT)
     halted(shop, daemon, "has gone its own way")
+
+
+def stop_beside(site, daemon):
+    """Stop the daemon where it stands, but not while it holds the file's lock."""
+
+    def is_free():
+        daemon.send(signal.SIGSTOP)
+        db = apsw.Connection(str(site.file()))
+        try:
+            db.execute("BEGIN EXCLUSIVE; ROLLBACK")
+        except apsw.BusyError:
+            daemon.send(signal.SIGCONT)
+            return False
+        finally:
+            db.close()
+        return True
+
+    wait_until(is_free)
 
 
 def restore(site):

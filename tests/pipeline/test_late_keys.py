@@ -7,7 +7,7 @@ import pytest
 
 from cdc.config import Config, ReplicationConfig, SourceConfig
 from cdc.config.settings import PostgresConfig
-from cdc.pipeline import copying
+from cdc.pipeline import chunking
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
@@ -69,7 +69,7 @@ class Copy:
 
 @pytest.fixture
 def shop(site, monkeypatch):
-    monkeypatch.setattr(copying, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(chunking, "CHUNK_VALUES", 100)
     site.sqlite(TABLES)
     return site
 

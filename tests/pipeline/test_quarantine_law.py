@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cdc.config import Config, ReplicationConfig, SourceConfig
 from cdc.config.columns import ColumnConfig
 from cdc.config.settings import PostgresConfig, TableConfig
-from cdc.pipeline import copying
+from cdc.pipeline import chunking
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import open_session
@@ -135,7 +135,7 @@ class Replica:
 @given(steps=STEPS, batch_events=st.sampled_from([1, 2, 3, 50_000]))
 def test_every_key_is_in_one_place(site, monkeypatch, bulk_rows, steps, batch_events):
     """The outcome depends on the rows alone: not on batches, ways, restarts or copies."""
-    monkeypatch.setattr(copying, "CHUNK_VALUES", 6)  # two rows
+    monkeypatch.setattr(chunking, "CHUNK_VALUES", 6)  # two rows
     monkeypatch.setitem(Applier.__init__.__kwdefaults__, "bulk_rows", bulk_rows)
     site.file().unlink(missing_ok=True)
     site.sqlite(CREATE)

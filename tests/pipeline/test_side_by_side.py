@@ -1,6 +1,6 @@
 """Tables of one file do not wait for each other."""
 
-from cdc.pipeline import copying
+from cdc.pipeline import chunking
 from cdc.pipeline.replicate import PIECES_AHEAD
 from tests.support.stepping import Stepper
 
@@ -24,7 +24,7 @@ COMMIT;
 def test_events_go_on_beside_a_long_resync(site, monkeypatch):
     """While one table is copied again, each change of another arrives a few pieces later."""
     # Many small pieces, as a table of many millions of rows has large ones.
-    monkeypatch.setattr(copying, "CHUNK_VALUES", 2_000)
+    monkeypatch.setattr(chunking, "CHUNK_VALUES", 2_000)
     site.sqlite(LEGACY)
     site.configure(lock_bound_ms=1)
     [source] = site.config.sources

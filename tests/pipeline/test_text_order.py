@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdc.pipeline import copying
+from cdc.pipeline import chunking
 
 TABLES = """
 PRAGMA encoding = '{encoding}';
@@ -20,7 +20,7 @@ INSERT INTO by_two SELECT word, n, 'v' || n FROM by_word;
 @pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
 def test_texts_of_a_key_cross_in_any_encoding(site, monkeypatch, encoding):
     """The copy, a copy over what is there, and the proof, each in many chunks."""
-    monkeypatch.setattr(copying, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(chunking, "CHUNK_VALUES", 100)
     monkeypatch.setattr("cdc.proof.table.FIRST_RANGE", 20)
     site.sqlite(TABLES.format(encoding=encoding))
     site.configure()
