@@ -25,14 +25,14 @@ RATIO_BOUND = ("at most", 1.2)
 
 ROUNDS: Final = 10
 LARGE_EVERY: Final = 4
-"""Only so many rounds include the large system: its price log has four million rows, which the
-proof before each switch compares whole, and that takes minutes."""
+"""Only so many rounds include the large system: every row of it is compared before each round and
+in each rollback, four million of its price log, and that takes minutes."""
 
 TIMES: Final = 50
 PACE: Final = 3.0
 """The services write so many times as often as in real life."""
 
-PATIENCE_SECONDS: Final = 300.0
+PATIENCE_SECONDS: Final = 1800.0
 TRIES: Final = 5
 """How often a command may give up before the bench does."""
 
@@ -108,10 +108,13 @@ class _System:
                 timeout=PATIENCE_SECONDS,
                 check=False,
             )
-            if not done.returncode:
-                return float(json.loads(done.stdout)["freeze_seconds"])
-            if done.returncode != 1:
+            if done.returncode > 1:
                 break
+            found = json.loads(done.stdout)
+            # It may have switched and count as failed: the regression suite allows a query one
+            # second, whatever the data.
+            if found["outcome"] in {"switched", "rolled_back"}:
+                return float(found["freeze_seconds"])
             self.given_up += 1
         raise RuntimeError(f"cdc {command}: {done.stderr[-2000:]}")
 
