@@ -17,9 +17,11 @@ from cdc.postgres import embedded
 
 USER = """
 import sys, time
+import signal
 from pathlib import Path
 from cdc.postgres import embedded
 import psycopg
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may ignore it
 dsn = embedded.start(Path(sys.argv[1]))
 try:
     print("started", flush=True)  # from here on an interrupt may come
