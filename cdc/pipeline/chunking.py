@@ -36,17 +36,13 @@ class Packing(Protocol):
 @dataclass(frozen=True, slots=True)
 class PackedChunk:
     """All the rows of a table behind one place up to the place `place`, exactly as they were when
-    the log ended at `end`, which is event `as_of`; `last`: the table had none behind them then.
+    the log ended at `end`; `last`: the table had none behind them then.
     """
 
     rows: Packed
     place: Row | None
     end: Position
     last: bool
-
-    @property
-    def as_of(self) -> int:
-        return self.end.seq
 
 
 def chunk_bound(source: SourceTable, lock_bound: float) -> Bound:

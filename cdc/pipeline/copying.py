@@ -331,7 +331,7 @@ class CopyReader:
 
 
 def _copied(chunk: Chunk, found: Found | PackedChunk, bound: Row | None) -> Copied:
-    return Copied(chunk, Stand(found.place, bound), found.as_of, found.last)
+    return Copied(chunk, Stand(found.place, bound), found.end.seq, found.last)
 
 
 def _last_holdable(table: MappedTable, rows: Sequence[Row]) -> Row | None:

@@ -57,7 +57,6 @@ class TableRun:
         )
         self._standing: Standing | None = None
         self._unsaved: list[KeptRange] = []
-        self._whole: KeptRange | None = None
         self._yields = False
         self._next_save = time.monotonic() + SAVE_SECONDS
 
@@ -82,16 +81,17 @@ class TableRun:
         usable: list[KeptRange] = []
         if not (request.full or self._backward):
             usable = self._usable(held, touched, request, ranged=proof.ranged)
+        whole = None
         if proof.ranged:
             self._prove_ranges(proof, held, usable, touched)
         else:
-            self._prove_whole(held, usable, touched)
+            whole = self._prove_whole(held, usable, touched)
         self._outcome.owed = self._debts.settle()
         self._check_quarantine()
         self._outcome.done = True
         if self._outcome.equal and not self._backward:
-            if self._whole is not None:
-                self._unsaved.append(self._whole)
+            if whole is not None:
+                self._unsaved.append(whole)
                 self._save()
             with self._target.lease() as conn:
                 name, position = self._sides.captured.name, touched.position
@@ -126,15 +126,18 @@ class TableRun:
         self._go_on_from(held, usable, touched)
         self._prove(proof, left)
 
-    def _prove_whole(self, held: Kept, usable: list[KeptRange], touched: Touched) -> None:
-        """Prove a table that can only be compared whole. That it was equal is kept once what was
-        suspected is settled, too: no key of it need be one that the log names.
+    def _prove_whole(
+        self, held: Kept, usable: list[KeptRange], touched: Touched
+    ) -> KeptRange | None:
+        """Prove a table that can only be compared whole; returns what was compared now. It may be
+        kept once what was suspected is settled, too: no key of that need be one that the log names.
         """
         self._go_on_from(held, usable, touched)
-        if not usable:
-            compare_whole(self._sides, self._rows, self._outcome)
-            rows, position = self._outcome.target_rows, self._outcome.position
-            self._whole = KeptRange(None, None, rows or 0, b"", position)
+        if usable:
+            return None
+        compare_whole(self._sides, self._rows, self._outcome)
+        rows, position = self._outcome.target_rows, self._outcome.position
+        return KeptRange(None, None, rows or 0, b"", position)
 
     def _go_on_from(self, held: Kept, usable: list[KeptRange], touched: Touched) -> None:
         """Rest on some of what is kept, with the keys owed that were touched since; forget the

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.event import AT, SEQ, Event, digest
-from cdc.sqlite import log
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position, changelog_columns
 from cdc.sqlite.names import CHANGELOG
@@ -125,7 +124,8 @@ class Changelog:
 
     def end(self) -> Position:
         """The position of the newest event; at the beginning where there is none."""
-        return log.end(self._file)
+        found = self.read(self.newest() - 1, ONE)
+        return found.end if found.events else Position(0, b"")
 
     def is_silent(self, layout: int, since: Position) -> bool:
         """Whether surely no event behind `since` has this layout. It is not sure where that event

@@ -82,10 +82,11 @@ def helped(session, monkeypatch):
     made.close()
 
 
-def read_on(chunks, stand=BEGINNING):
-    """What is copied from there on."""
+def read_on(chunks, stand=BEGINNING, before=lambda: None):
+    """What is copied from there on; `before` is called before each chunk."""
     found = []
     while not found or not found[-1].reached_end:
+        before()
         found.append(chunks.read(stand, completes=True))
         stand = found[-1].end
     return found
@@ -148,11 +149,8 @@ def test_tables_that_were_read_before_are_left_out(session, helped, own):
 
 def test_chunks_of_a_table_that_changes_are_exact(site, helped):
     """What the helper has read before the last change is read once more."""
-    found, stand = [], BEGINNING
-    while not found or not found[-1].reached_end:
-        site.sqlite("UPDATE t SET v = 1 + (SELECT count(*) / 40 FROM _cdc_changelog)")
-        found.append(helped[0].read(stand, completes=True))
-        stand = found[-1].end
+    update = "UPDATE t SET v = 1 + (SELECT count(*) / 40 FROM _cdc_changelog)"
+    found = read_on(helped[0], before=lambda: site.sqlite(update))
     assert len(told(found)) == 40
     for copied in found:
         values = {row[1] for row in copied.chunk.rows.rows()}
@@ -218,11 +216,8 @@ def test_restored_log_proves_nothing(site, session, helped):
 
 def test_changes_of_other_tables_are_no_reason(site, helped, own):
     """What the helper has read of this one is the same now."""
-    found, stand = [], BEGINNING
-    while not found or not found[-1].reached_end:
-        site.sqlite("UPDATE u SET v = v + 1; INSERT INTO v VALUES (1, 2)")
-        found.append(helped[0].read(stand, completes=True))
-        stand = found[-1].end
+    changes = "UPDATE u SET v = v + 1; INSERT INTO v VALUES (1, 2)"
+    found = read_on(helped[0], before=lambda: site.sqlite(changes))
     assert len(told(found)) == 40
     assert own["rows"] < 30
     # The log is applied up to there before the chunk is written.
