@@ -69,7 +69,6 @@ def run(dsn: str, directory: Path, *, quick: bool) -> list[Figure]:
             f"{len(one)} and {len(other)} rounds, {small.given_up} and {large.given_up} runs given"
             f" up; {median(of_large):.3f} s of {times} times the data"
         )
-        # The bounds are the cutover's; what a rollback takes is for information.
         bounds = (MEDIAN_BOUND, P95_BOUND, RATIO_BOUND)
         ratio = median(of_large) / median(of_small)
         figures += [

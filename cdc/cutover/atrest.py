@@ -4,9 +4,10 @@ Before the standstill every row has been compared. Rows that no event has touche
 and that nobody has written without an event, are as they were then. All others are compared here,
 key by key, while nothing moves on either side. Files and mappings are ready before it.
 
-On the way forward that is inside the hold, and the comparison before it is the proof; what changed
-since is settled right before each hold. On the way back PostgreSQL is closed, and the comparison
-before it has left suspects (`cdc.proof.suspects`).
+On the way forward that is inside the hold, and the comparison before it is the proof. On the way
+back PostgreSQL is closed, and the comparison before it has left suspects (`cdc.proof.suspects`).
+However long that comparison took: what changed since is settled right before the standstill, so
+that what is left to it does not grow with the data.
 """
 
 import os
@@ -48,6 +49,9 @@ MOST_EVENTS: Final = 1_000_000
 AT_ONCE: Final = 200
 """Rows that are looked up in one short read of a file."""
 
+SETTLING_ROUNDS: Final = 5
+"""Each takes as long as the one before gave others to write in: they shrink quickly, or not."""
+
 MOST_NAMED: Final = 3
 """Rows that differ, in a message."""
 
@@ -74,6 +78,8 @@ class SourceAtRest:
         self._touched: dict[int, set[Key]] = {}
         self._changed_at: dict[int, int] = {}
         self.changes: dict[str, Touched] = {}
+        self.compared = 0
+        """Rows that `differences` has compared."""
         self._target = target
         self._owner = f"cutover {os.getpid()}"
         self._file = SourceFile(source.path)
@@ -94,9 +100,9 @@ class SourceAtRest:
         except BaseException:
             self._file.close()
             raise
-        self._tables = {
-            layout: ProvenTable(source.name, pair.mapped) for layout, pair in self._pairs.items()
-        }
+        self._tables = self._proven_tables(written=False)
+        self._before = self._proven_tables(written=direction == "back")
+        """As `_tables`, as long as nothing stands still."""
 
     def close(self) -> None:
         """Let go of the file and of the events."""
@@ -112,10 +118,7 @@ class SourceAtRest:
         """
         with self._target.lease() as conn:
             self._check_unchanged(conn)
-        tables = [
-            (pair.captured, ProvenTable(self._name, pair.mapped, written=True))
-            for pair in self._pairs.values()
-        ]
+        tables = [(self._pairs[layout].captured, table) for layout, table in self._before.items()]
         found = suspects(
             self._file, tables, self._target, since=self._since, seconds=seconds, wait=wait
         )
@@ -123,25 +126,29 @@ class SourceAtRest:
             self._open.setdefault(layout, set()).update(keys)
         return found is not None
 
-    def settle(self, seconds: float) -> None:
-        """On the way forward: compare what has changed so far, and so leave less to the hold.
+    def settle(self, seconds: float) -> int:
+        """Compare what has changed so far, and so leave less to the standstill; how many rows.
 
-        A row that is equal, with PostgreSQL where the log ended before both were looked at, differs
-        later only by an event behind that. `seconds` bounds one read of the file. Raises as
-        `differences`.
+        A row that is equal differs later only by an event behind the log's end of before both were
+        looked at: on the way forward where PostgreSQL was at that end; on the way back at once,
+        since whatever is written in PostgreSQL after the look comes back as such an event.
+        `seconds` bounds one read of the file. Raises as `differences`, and GateMoved.
         """
         while not self._read_on(seconds):
             continue
         end = self._since
+        looked_at = 0
         with self._target.lease() as conn:
             for layout, keys in self._open.items():
                 listed = list(keys)
+                looked_at += len(listed)
                 for at in range(0, len(listed), AT_ONCE):
                     at_once = listed[at : at + AT_ONCE]
-                    position, different = self._compare(conn, layout, at_once)
-                    if position >= end:
+                    position, different = self._compare(conn, self._before[layout], layout, at_once)
+                    if position >= end or self._direction == "back":
                         keys.difference_update(at_once)
                         keys.update(different)
+        return looked_at
 
     def differences(self, seconds: float) -> list[str]:
         """Which of the rows that changed differ, while all stands still and is drained: names.
@@ -154,11 +161,14 @@ class SourceAtRest:
             if not self._read_on(seconds):
                 raise HoldEnded(f"{self._name}: too much has changed since it was compared last.")
             names = []
+            self.compared = 0
             for layout, pair in self._pairs.items():
                 held = kept.load_unproven(conn, self._name, pair.captured.name)
                 keys = self._open.get(layout, set()).union(held)
                 if keys:
-                    _, different = self._compare(conn, layout, list(keys))
+                    table = self._tables[layout]
+                    _, different = self._compare(conn, table, layout, list(keys))
+                    self.compared += len(keys)
                     names += [_named(pair.captured.name, key) for key in different]
                 touched = self._touched.get(layout, set()).union(keys)
                 self.changes[pair.captured.name] = Touched(
@@ -203,9 +213,17 @@ class SourceAtRest:
             self._since = found.events[-1][SEQ]
         return found.complete
 
-    def _compare(self, conn: Connection, layout: int, keys: Sequence[Key]) -> tuple[int, list[Key]]:
+    def _proven_tables(self, *, written: bool) -> dict[int, ProvenTable]:
+        return {
+            layout: ProvenTable(self._name, pair.mapped, written=written)
+            for layout, pair in self._pairs.items()
+        }
+
+    def _compare(
+        self, conn: Connection, table: ProvenTable, layout: int, keys: Sequence[Key]
+    ) -> tuple[int, list[Key]]:
         """Where PostgreSQL was, and which of these rows SQLite had otherwise, or one side alone."""
-        pair, table = self._pairs[layout], self._tables[layout]
+        pair = self._pairs[layout]
         with snapshot(conn, table) as seen:
             if not seen.standing.guarded:
                 raise Changed(f"{self._name}: {pair.captured.name} is not as the gates saw it.")
@@ -260,9 +278,16 @@ class AtRest:
             return all(pool.map(lambda each: each.look_while_open(seconds, wait), self._sources))
 
     def settle(self) -> None:
-        """As `SourceAtRest.settle`, for all sources."""
-        for each in self._sources:
-            each.settle(self._config.replication.lock_bound_ms / 1000 / 2)
+        """As `SourceAtRest.settle`, for all sources, until no more is left than one look takes."""
+        seconds = self._config.replication.lock_bound_ms / 1000 / 2
+        for _ in range(SETTLING_ROUNDS):
+            if sum([each.settle(seconds) for each in self._sources]) <= AT_ONCE:
+                return
+
+    @property
+    def compared(self) -> int:
+        """Rows that the last `check` has compared."""
+        return sum(each.compared for each in self._sources)
 
     def check(self, seconds: float) -> dict[tuple[str, str], Touched]:
         """Raise Aborted unless both sides are equal; as `SourceAtRest.differences`. Returns what
