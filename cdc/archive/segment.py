@@ -10,7 +10,6 @@ header the digest of the segment before it: so a chain hangs on the digest of it
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,17 +17,18 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 import msgspec
+from isal import igzip_lib, isal_zlib
 from msgspec import Struct
 
 from cdc.errors import ArchiveDamaged, ArchiveError
 
 FORMAT: Final = 1
 LEVEL: Final = 1
-"""Of zlib's nine, the fastest: rows of numbers and short words take 6 % more bytes than at the
-fourth."""
+"""Of ISA-L's four, which begin at 0: rows of numbers and short words take fewer bytes than at the
+second of zlib's nine, in a quarter of the time that zlib needs at its first."""
 
 GZIP: Final = 31
-"""zlib's code for the largest window with gzip's frame."""
+"""The code for the largest window with gzip's frame."""
 
 READ_BYTES: Final = 256 * 1024
 
@@ -100,7 +100,7 @@ class Body:
     """
 
     def __init__(self) -> None:
-        self._deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        self._deflate = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
         self._parts: list[bytes] = []
         self.size = 0
 
@@ -263,10 +263,10 @@ class Lines:
             self._hash.update(data)
             rest = data
             while rest:
-                member = member or zlib.decompressobj(GZIP)
+                member = member or isal_zlib.decompressobj(GZIP)
                 try:
                     yield member.decompress(rest)
-                except zlib.error as error:
+                except igzip_lib.IsalError as error:  # type: ignore[misc]  # a class, whatever its stub says
                     raise self._segment.damaged(f"it cannot be decompressed ({error})") from error
                 rest = member.unused_data
                 member = None if member.eof else member
@@ -275,7 +275,7 @@ class Lines:
 
 
 def _gzip(data: bytes) -> bytes:
-    deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    deflate = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
     return deflate.compress(data) + deflate.flush()
 
 
