@@ -46,6 +46,11 @@ class Helper(Generic[T]):
         self._begun = False
 
     @property
+    def there(self) -> bool:
+        """Whether there is another process that makes items, or will once it is ready."""
+        return self._process is not None
+
+    @property
     def ready(self) -> bool:
         """Whether the next item comes from there."""
         return self._process is not None and (self._begun or self._process.ready)

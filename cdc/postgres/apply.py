@@ -5,7 +5,7 @@ and compares it with the one that the batch starts from. So a batch whose COMMIT
 never guessed at: the caller reads the position again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -68,6 +68,15 @@ class Applier:
         `clear`: all rows that are written anew are deleted first, so that they may swap values.
         """
         return self._preparation.prepare(changes, careful=careful, clear=clear)
+
+    def prepare_many(
+        self, parts: Iterable[Sequence[tuple[MappedTable, TableChanges]]]
+    ) -> Prepared | None:
+        """As `prepare`, of many changes that come in parts, no key in two of them: what they are
+        made from need not be there all at once. None where only `prepare` can tell what becomes of
+        them.
+        """
+        return self._preparation.prepare_many(parts)
 
     def apply(
         self,

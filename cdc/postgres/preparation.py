@@ -3,7 +3,7 @@
 Nothing here needs a connection, so it can be done in a thread ahead of the one that sends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -55,6 +55,26 @@ class Preparation:
             for table, each in changes
         ]
 
+    def prepare_many(
+        self, parts: Iterable[Sequence[tuple[MappedTable, TableChanges]]]
+    ) -> Prepared | None:
+        """As of `Applier.prepare_many`."""
+        packings: dict[tuple[str, str], tuple[MappedTable, ChangePacking]] = {}
+        try:
+            for part in parts:
+                for table, changes in part:
+                    if self._quarantine.suspects(table):
+                        return None
+                    name = table.schema, table.name
+                    if name not in packings:
+                        packings[name] = table, ChangePacking(table, self.writer(table))
+                    packings[name][1].add(changes)
+        except Misfit:
+            return None
+        if sum(len(packing) for _, packing in packings.values()) < self._bulk_rows:
+            return None
+        return [(table, packing.end()) for table, packing in packings.values()]
+
     def _prepare(
         self, table: MappedTable, changes: TableChanges, *, careful: bool, clear: bool
     ) -> Ready:
@@ -82,10 +102,9 @@ class Preparation:
             if few:
                 keys = writer.pack_keys(changes.deletes) if changes.deletes else []
                 return Ready(keys, writer.pack(changes.upserts) if changes.upserts else [])
-            keys = writer.pack_keys([*changes.written(table), *changes.deletes])
-            packing = writer.begin_packing()
-            packing.add(changes.upserts)
-            return Ready(keys, packing.end())
+            packing = ChangePacking(table, writer)
+            packing.add(changes)
+            return packing.end()
 
     def _part(self, table: MappedTable, changes: TableChanges) -> tuple[TableChanges, list[Aside]]:
         """What fits of the changes, and the rows to be set aside."""
@@ -117,6 +136,33 @@ class Preparation:
     def begin_packing(self, table: MappedTable) -> "ChunkPacking":
         """Begin to pack the rows of a chunk."""
         return ChunkPacking(table, self.writer(table).begin_packing())
+
+
+class ChangePacking:
+    """Changes of one table on their way to being Ready, for COPY. Its length counts their keys."""
+
+    def __init__(self, table: MappedTable, writer: TableWriter) -> None:
+        self._table = table
+        self._writer = writer
+        self._keys: list[Key] = []
+        self._rows = writer.begin_packing()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, changes: TableChanges) -> None:
+        """Pack these changes, too; raises Misfit."""
+        with (
+            translated(f"pack rows of {self._table.name}"),
+            naming_misfits([(self._table, changes)]),
+        ):
+            self._rows.add(changes.upserts)
+        self._keys += changes.written(self._table)
+        self._keys += changes.deletes
+
+    def end(self) -> Ready:
+        """All of them, packed."""
+        return Ready(self._writer.pack_keys(self._keys), self._rows.end())
 
 
 class ChunkPacking:

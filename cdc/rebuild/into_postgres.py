@@ -7,7 +7,7 @@ from cdc.errors import UniqueConflict, ValueDoesNotFit
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.batch import Compactor
 from cdc.postgres.apply import Applier, Changes
-from cdc.postgres.changes import Advance, Chunk
+from cdc.postgres.changes import Advance, Chunk, Prepared
 from cdc.postgres.connection import Connection
 from cdc.postgres.ledger import Ledger
 from cdc.postgres.quarantine import Quarantine
@@ -53,7 +53,7 @@ class PostgresWriter:
     def prepare(self, piece: Piece) -> PreparedPiece:
         """Pack a piece; needs no connection."""
         try:
-            changes = self._applier.prepare(self._compactor.compact(piece.events))
+            changes = self._prepare_changes(piece)
             chunk = None
             if (base := piece.base) is not None:
                 packing = self._applier.begin_packing(self._tables[base.layout])
@@ -64,6 +64,11 @@ class PostgresWriter:
                 raise
             return PreparedPiece(piece, None, None)
         return PreparedPiece(piece, changes, chunk)
+
+    def _prepare_changes(self, piece: Piece) -> Prepared:
+        compacted = map(self._compactor.compact, piece.groups)
+        ready = self._applier.prepare_many(compacted)
+        return ready or self._applier.prepare(self._compactor.compact(piece.events))
 
     def write(self, prepared: PreparedPiece) -> bool:
         """Commit a piece; False where it needs care."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from cdc.config import SourceConfig, TableConfig
 from cdc.constraints import folded
@@ -108,7 +109,7 @@ def _choices(store: Store, plan: Plan) -> Mapping[int, Sequence[Choice]]:
     begin = Standing(store.log_id, plan.start, None, None, 0, plan.numbers)
     for piece in pieces(store, plan, begin):
         rows: dict[int, list[tuple[object, ...]]] = {layout: [] for layout in choices}
-        for event in piece.events:
+        for event in chain.from_iterable(piece.groups):
             if event[OP] not in Op.GONE:
                 rows[event[LAYOUT]].append(event[VALUES:])
         if piece.base is not None:

@@ -5,9 +5,12 @@ in which the target was once copied, and what is written is exact at each step.
 """
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 from cdc.archive.latest import whole_events
@@ -21,7 +24,7 @@ from cdc.logs import fields
 from cdc.rebuilt import Standing
 from cdc.replay.plan import Plan
 from cdc.replay.store import Store
-from cdc.replay.stretches import Stretch, stretches
+from cdc.replay.stretches import SEGMENTS_AHEAD, Stretch, stretches
 from cdc.schema import Table
 from cdc.sqlite.log import Position
 
@@ -47,14 +50,20 @@ class Piece:
     """The last event of each key among `count` events, which lead up to `end` (None without any),
     and then a chunk. With it `chunks` chunks are written since the beginning.
 
-    Of some keys there may be more events than the last one; they are in order.
+    The events come in groups, made whenever they are asked for. Of some keys there may be more
+    events than the last one; they are in one group, and in order.
     """
 
-    events: Sequence[Event]
+    groups: Iterable[Sequence[Event]]
     count: int
     end: Position | None
     base: BaselinePiece | None
     chunks: int
+
+    @property
+    def events(self) -> list[Event]:
+        """All of the events, in order."""
+        return sorted(chain.from_iterable(self.groups), key=itemgetter(SEQ))
 
 
 NOTHING: Final = Piece((), 0, None, None, 0)
@@ -141,7 +150,10 @@ class _Reading:
 
         def make_here() -> Stretch | None:
             nonlocal here
-            here = here or stretches(*rest(), lines_of=self._store.lines)
+            if here is None:
+                # What is read ahead until the helper is ready would be read for nothing.
+                ahead = 0 if helper.there else SEGMENTS_AHEAD
+                here = stretches(*rest(), lines_of=self._store.lines, ahead=ahead)
             return next(here, None)
 
         def hand_over() -> tuple[object, ...]:
@@ -189,20 +201,42 @@ class _Reading:
             kept += [event for event in events if event[LAYOUT] in tables]
             last = events[-1]
             if len(kept) >= self._most:
-                yield Piece(kept, reader.after - begun, _position(last), None, 0)
+                yield Piece([kept], reader.after - begun, _position(last), None, 0)
                 kept, begun, last = [], reader.after, None
         if last is not None:
-            yield Piece(kept, reader.after - begun, _position(last), None, 0)
+            yield Piece([kept], reader.after - begun, _position(last), None, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Archived:
+    """The events of a stretch, decoded group by group."""
+
+    stretch: Stretch
+    tables: Mapping[int, Table]
+
+    def __iter__(self) -> Iterator[Sequence[Event]]:
+        with _naming_damage():
+            groups = whole_events(self.stretch.lines, self.tables)
+            if self.stretch.apart:
+                yield from groups
+            else:
+                yield sorted(chain.from_iterable(groups), key=itemgetter(SEQ))
 
 
 def _piece(stretch: Stretch, tables: Mapping[int, Table]) -> Piece:
+    with _naming_damage():
+        end = _position(load_row(stretch.last))
+    return Piece(_Archived(stretch, tables), stretch.count, end, None, 0)
+
+
+@contextmanager
+def _naming_damage() -> Iterator[None]:
     try:
-        events, last = whole_events(stretch.lines, tables), load_row(stretch.last)
+        yield
     except (ValueError, LookupError, TypeError) as error:
         raise ArchiveDamaged(
             "A line of a segment is no event.", hint="See cdc archive verify."
         ) from error
-    return Piece(events, stretch.count, _position(last), None, 0)
 
 
 def _position(event: Event) -> Position:

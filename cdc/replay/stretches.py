@@ -30,9 +30,13 @@ STRETCH_BYTES: Final = 24_000_000
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What is of account of `count` consecutive events; `last` is the line of the last of them."""
+    """What is of account of `count` consecutive events; `last` is the line of the last of them.
+
+    `apart`: each of the lines is of another key; without it there may be several of one.
+    """
 
     lines: list[bytes]
+    apart: bool
     count: int
     last: bytes
 
@@ -45,16 +49,23 @@ def stretches(
     most: int,
     *,
     lines_of: Callable[[Segment], list[bytes]] = Segment.lines,
+    ahead: int = SEGMENTS_AHEAD,
 ) -> Generator[Stretch, None, None]:
     """The events behind `after`, up to `up_to`, that these segments hold of some tables, given by
-    layout. A stretch ends where it has come to keep `most` events, the first ones sooner.
+    layout. A stretch ends where it has come to keep `most` events, the first ones sooner. `ahead`
+    segments are read before it is their turn.
     """
     latest = Latest(tables)
     begun = seq = after
     last = b""
     enough = max(most // FIRST_PART, 1)
+
+    def take() -> Stretch:
+        apart = latest.apart
+        return Stretch(latest.take(), apart, seq - begun, last)
+
     # To read and decompress a segment leaves Python to who looks into the one before it.
-    read = Ahead(((each, lines_of(each)) for each in segments), SEGMENTS_AHEAD)
+    read = Ahead(((each, lines_of(each)) for each in segments), ahead)
     with closing(read):
         while (item := read.take()) is not None:
             segment, lines = item
@@ -70,8 +81,8 @@ def stretches(
                 seq += len(some)
                 last = some[-1]
                 if latest.count >= enough or latest.count * line_bytes >= STRETCH_BYTES:
-                    yield Stretch(latest.take(), seq - begun, last)
+                    yield take()
                     begun = seq
                     enough = min(enough * 2, most)
     if begun < seq:
-        yield Stretch(latest.take(), seq - begun, last)
+        yield take()

@@ -103,3 +103,17 @@ def test_values_that_swap_places_beside_a_refused_row(conn, create, advance, con
     [aside] = applier.apply(conn, advance(), [(table, swapped)], careful=True)
     assert (aside.key, aside.position) == ((3,), None)
     assert content(table) == [(1, "b", "x"), (2, "a", "x")]
+
+
+def test_changes_in_parts_are_left_to_whoever_sees_all_of_them(create):
+    """Where a row does not fit, or one may leave the quarantine."""
+    table = create("t", id=BIGINT, v=DOUBLE)
+    kept = Quarantine("legacy", takes_all=True)
+    applier = Applier(bulk_rows=1, quarantine=kept)
+    other = TableChanges([(3, 2.5)], [(4,)])
+    [(_, ready)] = applier.prepare_many([[(table, GOOD)], [(table, other)]])
+    assert len(ready.rows) == 2
+    assert applier.prepare_many([[(table, other)], [(table, BAD)]]) is None
+    [(_, ready)] = applier.prepare([(table, BAD)])
+    assert len(ready.aside) == 1
+    assert applier.prepare_many([[(table, GOOD)]]) is None

@@ -5,11 +5,12 @@ import threading
 import pytest
 
 from cdc import helper
+from cdc.ahead import Ahead
 from cdc.archive.segment import Segment
 from cdc.errors import ArchiveDamaged
 from cdc.helper import Helper
 from cdc.rebuilt import Standing
-from cdc.replay import pieces
+from cdc.replay import pieces, stretches
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
@@ -87,6 +88,29 @@ def test_helper_takes_over_once_it_is_ready(past, monkeypatch, request):
     monkeypatch.setattr(Helper, "ready", property(lambda _: next(asked, True)))
     assert list(read(past)) == alone
     assert list(asked) == []
+
+
+def test_nothing_is_read_in_vain_until_the_helper_is_ready(past, monkeypatch, helped):
+    """Whatever is read here and not used yet, the helper would read again."""
+    plan = make_plan(past, find_goal(past, Until(), lambda _: None))
+    reading = pieces._Reading(past, plan)
+    after = max(table.start for table in plan.tables)
+    assert len(past.segments(after, past.archived)) > 2
+    depths = []
+
+    class Noted(Ahead):
+        def __init__(self, items, depth):
+            depths.append(depth)
+            super().__init__(items, depth)
+
+    monkeypatch.setattr(stretches, "Ahead", Noted)
+    asked = iter([False])
+    monkeypatch.setattr(Helper, "ready", property(lambda _: next(asked, True)))
+    assert len(list(reading.stretches(after, past.archived))) > 2
+    assert depths == [0]
+    monkeypatch.setattr(helper, "_room", threading.Semaphore(0))
+    assert len(list(reading.stretches(after, past.archived))) > 2
+    assert depths == [0, 1]  # nobody else will
 
 
 @pytest.mark.parametrize(("before", "number"), [(0, 1), (0, 3), (1, 1), (1, 2), (1, 3)])
