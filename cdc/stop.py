@@ -1,8 +1,9 @@
-"""Stopping cleanly: one flag that every wait listens to."""
+"""Stopping cleanly: one flag that every wait listens to, or the interrupt of Ctrl-C."""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
@@ -43,6 +44,25 @@ class Stop:
     def _on_signal(self, *_: Any) -> None:
         # In a thread of its own: the code that the signal interrupts may hold the event's lock.
         threading.Thread(target=self.ask, name="cdc-stop", daemon=True).start()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Have SIGTERM, and the end of the terminal, raise KeyboardInterrupt in the block as Ctrl-C
+    does. One that is ignored stays so, as SIGHUP under nohup. For the main thread.
+    """
+    numbers = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Alarm:

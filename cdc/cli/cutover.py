@@ -19,6 +19,7 @@ from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
 from cdc.cutover.records import records_of
 from cdc.errors import ConfigError
+from cdc.stop import interruptible
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")]
 HtmlOption = Annotated[
@@ -56,6 +57,7 @@ def cutover(
         show(_last(loaded), Circumstances.without_target(loaded), html, json=json)
     confirm("Switch to PostgreSQL now?", yes=yes)
     with (
+        interruptible(),
         open_target(loaded) as target,
         local_journal(loaded) as journal,
         CutoverProgress(ERRORS, live=ERRORS.is_terminal) as progress,

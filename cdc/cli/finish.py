@@ -14,6 +14,7 @@ from cdc.cli.output import DATA, ERRORS, duration, put_json
 from cdc.cli.page import Circumstances, check_place, write_page
 from cdc.cutover.end import Ending, Finish, hours_left
 from cdc.cutover.intent import local_journal
+from cdc.stop import interruptible
 
 
 def finish(
@@ -45,6 +46,7 @@ def finish(
         left = hours_left(loaded, target)
         confirm(_question(left, abandon=abandon), yes=yes or left is None)
         with (
+            interruptible(),
             local_journal(loaded) as journal,
             CutoverProgress(ERRORS, live=ERRORS.is_terminal) as progress,
         ):

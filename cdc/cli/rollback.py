@@ -16,6 +16,7 @@ from cdc.cutover.loss import Loss, accept_loss
 from cdc.cutover.phases import Aborted, Report
 from cdc.cutover.records import records_of
 from cdc.postgres.connection import Target
+from cdc.stop import interruptible
 
 
 def rollback(
@@ -43,6 +44,7 @@ def rollback(
         check_place(html)
     confirm("Give up what has not come back?" if loss else "Go back to SQLite now?", yes=yes)
     with (
+        interruptible(),
         open_target(loaded) as target,
         local_journal(loaded) as journal,
         CutoverProgress(ERRORS, live=ERRORS.is_terminal) as progress,

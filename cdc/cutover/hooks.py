@@ -46,7 +46,8 @@ def run_all(config: Config, on: Moment, facts: Mapping[str, str]) -> Iterator[Ho
     """Run the hooks of a moment one after another, up to the first that fails.
 
     They run in the directory of the configuration; `facts` are added to their environment, each
-    name with CDC_ before it. A hook that takes too long is killed, with what it has started.
+    name with CDC_ before it. A hook that takes too long, or during which this process is
+    interrupted, is killed, with what it has started.
     """
     for hook in config.hooks:
         if hook.on == on:
@@ -85,10 +86,18 @@ def _end_of(
     try:
         code = process.wait(hook.timeout_seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill(process)
         return f"was killed after {hook.timeout_seconds:g} s", None
+    except BaseException:
+        # Whoever is interrupted goes back, and what a hook still did would come in between.
+        _kill(process)
+        raise
     return ("" if code == 0 else f"ended with exit code {code}"), code
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _tail(out: IO[bytes]) -> str:

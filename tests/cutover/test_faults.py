@@ -1,6 +1,8 @@
 """What goes wrong around the switch: before it the master goes on, and the cause is named."""
 
+import json
 import os
+import signal
 import subprocess
 from contextlib import contextmanager
 
@@ -147,6 +149,31 @@ def test_a_run_that_the_operator_stops_is_undone(site):
     report = run(shop, Rollback, at=stop_at("closed"))
     assert (report.outcome, report.reason) == ("aborted", "stopped by the operator"), report
     assert masters(shop) == (False, True)
+
+
+def test_a_signal_ends_a_cutover_as_ctrl_c_does(site):
+    """The hook that runs then is killed before all goes back."""
+    waits = '\n[[hooks]]\non = "stop"\ncommand = ["sh", "-c", "echo $$ > pid; exec sleep 60"]\n'
+    shop = replicated(site, more=MORE + waits + HOOKS)
+    pid, ran = shop.folder / "pid", shop.folder / "ran"
+    command = shop.cdc.begin("cutover", "--yes", "--json")
+    wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    command.send_signal(signal.SIGTERM)
+    out, err = command.communicate(timeout=60)
+    report = json.loads(out)
+    assert (command.returncode, report["outcome"]) == (1, "aborted"), err
+    assert report["reason"] == "stopped by the operator"
+    assert not alive(int(pid.read_text()))
+    assert ran.read_text() == "start\n"
+    assert masters(shop) == (True, False)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.mark.soak
