@@ -179,6 +179,9 @@ class SourceArchive:
 
     def _thin_out(self, chain: Chain, tables: Tables) -> None:
         """Delete segments that are too old, and the archives of logs that have ended."""
+        with self._target.lease() as conn:
+            if hold_back.is_replayed(conn, self.source.name):
+                return
         settings, now = self._settings, time.time()
         count = expendable(
             Archive(chain),

@@ -16,6 +16,9 @@ from cdc.postgres.translate import translated
 SINCE_VERSION: Final = 5
 """The version of the schema cdc from which on events can be held back, and are pruned."""
 
+REPLAY: Final = "replay"
+"""Begins the name of an owner that reads the archive, too."""
+
 # It does not conflict with itself being read, and ends with the transaction.
 _TURN: Final = "LOCK TABLE cdc.hold_back IN SHARE ROW EXCLUSIVE MODE"
 
@@ -40,6 +43,11 @@ def holds(conn: Connection, source: str) -> list[Hold]:
             " AND expires_at > clock_timestamp() ORDER BY seq, owner",
             (source,),
         ).fetchall()
+
+
+def is_replayed(conn: Connection, source: str) -> bool:
+    """Whether somebody may be reading what is archived of a source."""
+    return any(hold.owner.startswith(REPLAY) for hold in holds(conn, source))
 
 
 def keep_from(conn: Connection, source: str, owner: str, seq: int, *, seconds: float) -> bool:

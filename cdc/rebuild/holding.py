@@ -1,4 +1,4 @@
-"""Keeping the events that a replay still has to read in the changelog."""
+"""Keeping the events that a replay still has to read: in the changelog, and in the archive."""
 
 import os
 import time
@@ -20,12 +20,14 @@ LOOKS: Final = 10
 
 
 class Hold:
-    """Holds back one source's events; without a target nobody prunes them, and nothing is held."""
+    """Holds back one source's events, and the segments of its archive; without a target nobody
+    deletes any, and nothing is held.
+    """
 
     def __init__(self, target: Target | None, source: str) -> None:
         self._target = target
         self._source = source
-        self._owner = f"replay {os.getpid()}"
+        self._owner = f"{hold_back.REPLAY} {os.getpid()}"
         self._seq = 0
         self._renew_at = 0.0
 
