@@ -69,6 +69,7 @@ def _replay(config_path: Path, schema: str, events: int) -> float:
         server.lease() as conn,
         open_store(config, source) as store,
     ):
+        store.expect_replay()  # as in the command
         naming = replace(naming_of(config, source), schema=schema)
         known = state.captured_tables(conn, source.name)
         mapper = ReplayMapper(source, naming, TargetNames(), known)

@@ -4,10 +4,10 @@ To decode a line takes several times as long as to look at its beginning, and a 
 the last event of each key says and nothing else.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from cdc.archive.rows import load_rows
+from cdc.archive.rows import Joined, join_lines, load_joined
 from cdc.event import LAYOUT, VALUES, Event, Op
 from cdc.schema import Table
 
@@ -88,25 +88,27 @@ class Latest:
                 table[several] = line
                 self._apart = self._apart and all(map(_is_unlike_others, several))
 
-    def take(self) -> list[bytes]:
-        """The lines of the events kept so far, in any order; from now on it is empty again."""
+    def take(self) -> list[Joined]:
+        """The lines of the events kept so far, in any order, by groups that are decoded at once;
+        from now on it is empty again.
+        """
         lines, self._odd, self._apart = self._odd, [], True
         for table in self._found.values():
             lines += table.values()
             table.clear()
-        return lines
+        return [join_lines(lines[at : at + AT_ONCE]) for at in range(0, len(lines), AT_ONCE)]
 
 
-def whole_events(lines: Sequence[bytes], tables: Mapping[int, Table]) -> Iterator[list[Event]]:
-    """The events of these tables that some lines hold, whole, as many as are decoded at once.
+def whole_events(groups: Iterable[Joined], tables: Mapping[int, Table]) -> Iterator[list[Event]]:
+    """The events of these tables that some groups of lines hold, whole, group by group.
 
     Raises ValueError, LookupError or TypeError where a line is no event.
     """
     ends = {layout: VALUES + len(table.columns) for layout, table in tables.items()}
-    for at in range(0, len(lines), AT_ONCE):
+    for group in groups:
         yield [
             event + _NO_VALUES[: ends[event[LAYOUT]] - len(event)]
-            for event in load_rows(lines[at : at + AT_ONCE])
+            for event in load_joined(group)
             if event[LAYOUT] in ends
         ]
 

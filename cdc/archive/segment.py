@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -30,7 +31,8 @@ second of zlib's nine, in a quarter of the time that zlib needs at its first."""
 GZIP: Final = 31
 """The code for the largest window with gzip's frame."""
 
-READ_BYTES: Final = 256 * 1024
+READ_BYTES: Final = 64 * 1024
+"""Of the file; what becomes of them stays in the processor's cache."""
 
 NAME: Final = re.compile(r"(\d{10})-(events|baseline)-([0-9a-f]{64})\.jsonl\.gz")
 
@@ -183,8 +185,10 @@ class Segment:
 
     def lines(self) -> list[bytes]:
         """The lines of a segment of events, one for each, found to be what was written."""
+        lines: list[bytes] = []
         with self.opened() as opened:
-            lines = [*opened]
+            for block in opened.blocks():
+                lines += block
         if len(lines) != self.events.last - self.events.first + 1:
             raise ArchiveDamaged(f"Segment {self.number} ({self.path}) lacks events.")
         return lines
@@ -218,7 +222,9 @@ class Lines:
         except OSError as error:
             raise unusable(segment.path, error) from error
         self._hash = hashlib.sha256()
-        self._lines = self._read()
+        self._blocks = self._read()
+        self._rest: list[bytes] = []
+        """Lines that came together with the header."""
         try:
             self.header = self._read_header()
         except BaseException:
@@ -232,10 +238,18 @@ class Lines:
         self._file.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._lines
+        return chain.from_iterable(self.blocks())
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """The lines, as many at once as come together."""
+        yield self._rest
+        yield from self._blocks
 
     def _read_header(self) -> AnyHeader:
-        line = next(self._lines, b"")
+        first: list[bytes] = []
+        while not first:
+            first = next(self._blocks, [b""])
+        line, *self._rest = first
         try:
             header: AnyHeader = _DECODER.decode(line)
         except msgspec.DecodeError as error:
@@ -247,11 +261,12 @@ class Lines:
             )
         return header
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self) -> Iterator[list[bytes]]:
         rest = b""
         for text in self._decompressed():
-            *lines, rest = (rest + text).split(b"\n")
-            yield from lines
+            lines = (rest + text).split(b"\n")
+            rest = lines.pop()
+            yield lines
         if rest:
             raise self._segment.damaged("its last line has no end")
         if self._hash.hexdigest() != self._segment.digest:

@@ -107,6 +107,8 @@ class SourceReplay:
                 stack.enter_context(self._locked())
             store = stack.enter_context(closing(open_held(self._config, self._source, self._hold)))
             stack.callback(self._hold.let_go)
+            if not self._request.dry_run:
+                store.expect_replay()
             goal = find_goal(store, self._request.until, self._boundary_before)
             plan = make_plan(store, goal, self._request.tables)
             outcome = _outcome(store, plan)

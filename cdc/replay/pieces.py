@@ -4,8 +4,7 @@ A chunk is applied when the events are up to the moment at which it was read; so
 in which the target was once copied, and what is written is exact at each step.
 """
 
-import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -16,25 +15,17 @@ from typing import Final
 from cdc.archive.latest import whole_events
 from cdc.archive.reader import Baseline, BaselineChunk
 from cdc.archive.rows import load_row
-from cdc.archive.segment import Segment
 from cdc.errors import ArchiveDamaged, StateNotKept
 from cdc.event import AT, LAYOUT, SEQ, Event, digest
-from cdc.helper import Helper
-from cdc.logs import fields
 from cdc.rebuilt import Standing
 from cdc.replay.plan import Plan
 from cdc.replay.store import Store
-from cdc.replay.stretches import SEGMENTS_AHEAD, Stretch, stretches
+from cdc.replay.stretches import Stretch
 from cdc.schema import Table
 from cdc.sqlite.log import Position
 
-log = logging.getLogger(__name__)
-
 STRETCH_VALUES: Final = 250_000
 """Values (events times columns) that one piece keeps, once the last event of each key is found."""
-
-HELPED_BYTES: Final = 4 * 1024 * 1024
-"""The size of segments from which on a helper is worth its start, some 0.1 s of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,58 +124,9 @@ class _Reading:
 
     def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         segments = self._store.segments(after, up_to)
-        found: Iterator[Stretch]
-        if sum(segment.size for segment in segments) >= HELPED_BYTES:
-            found = self._helped(segments, tables, after, up_to)
-        else:
-            lines = self._store.lines
-            found = stretches(segments, tables, after, up_to, self._most, lines_of=lines)
+        found = self._store.scan.stretches(segments, tables, after, up_to, self._most)
         for stretch in found:
             yield _piece(stretch, tables)
-
-    def _helped(
-        self, segments: Sequence[Segment], tables: Mapping[int, Table], after: int, up_to: int
-    ) -> Iterator[Stretch]:
-        """The stretches of these events, made by another process as soon as it is ready."""
-        here: Generator[Stretch, None, None] | None = None
-
-        def make_here() -> Stretch | None:
-            nonlocal here
-            if here is None:
-                # What is read ahead until the helper is ready would be read for nothing.
-                ahead = 0 if helper.there else SEGMENTS_AHEAD
-                here = stretches(*rest(), lines_of=self._store.lines, ahead=ahead)
-            return next(here, None)
-
-        def hand_over() -> tuple[object, ...]:
-            nonlocal here
-            if here is not None:
-                here.close()
-                here = None
-            return rest()
-
-        def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
-            left = [each for each in segments if each.events.last > after]
-            return left, tables, after, up_to, self._most
-
-        helper = Helper(stretches, on_lost=self._report_lost)
-        try:
-            while (stretch := helper.take(make_here, hand_over)) is not None:
-                after += stretch.count
-                yield stretch
-        finally:
-            helper.close()
-            if here is not None:
-                here.close()
-
-    def _report_lost(self, how: str) -> None:
-        name = self._store.source.name
-        log.info(
-            "The replay of %s goes on without a second process: %s.",
-            name,
-            how,
-            extra=fields("helper_lost", source=name),
-        )
 
     def _live(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         reader = self._store.reader
@@ -216,7 +158,7 @@ class _Archived:
 
     def __iter__(self) -> Iterator[Sequence[Event]]:
         with _naming_damage():
-            groups = whole_events(self.stretch.lines, self.tables)
+            groups = whole_events(self.stretch.groups, self.tables)
             if self.stretch.apart:
                 yield from groups
             else:

@@ -23,6 +23,7 @@ from cdc.event import (
 )
 from cdc.replay.lives import Life, lives
 from cdc.replay.reader import EventReader
+from cdc.replay.scan import ArchiveScan
 from cdc.sqlite import layouts
 from cdc.sqlite.captures import stored_captures
 from cdc.sqlite.changelog import Changelog
@@ -48,6 +49,7 @@ class Store:
         self.newest = archive.last_seq
         self._first_live = 0
         self._lines: tuple[Segment, list[bytes]] | None = None
+        self.scan = ArchiveScan(source.name, self.lines)
         captured = None
         if reader is not None:
             with reader.file.reading():
@@ -79,6 +81,10 @@ class Store:
     def is_whole(self) -> bool:
         """Whether the archive and the file together have no gap between them."""
         return not self._first_live or not self.archived or self._first_live <= self.archived + 1
+
+    def expect_replay(self) -> None:
+        """Have what will look through the archive get ready, while others plan."""
+        self.scan.start([each for each in self.archive.chain.segments if each.kind == "events"])
 
     def has(self, after: int, up_to: int) -> bool:
         """Whether every event behind `after`, up to `up_to`, is kept."""
@@ -155,7 +161,8 @@ class Store:
             return max(Changelog(self.reader.file).last_before(bound), self.archived)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and of what was to look through the archive."""
+        self.scan.close()
         if self.reader is not None:
             self.reader.close()
 

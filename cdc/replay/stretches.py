@@ -11,6 +11,7 @@ from typing import Final
 
 from cdc.ahead import Ahead
 from cdc.archive.latest import Latest
+from cdc.archive.rows import Joined
 from cdc.archive.segment import Segment
 from cdc.schema import Table
 
@@ -35,7 +36,7 @@ class Stretch:
     `apart`: each of the lines is of another key; without it there may be several of one.
     """
 
-    lines: list[bytes]
+    groups: list[Joined]
     apart: bool
     count: int
     last: bytes

@@ -10,7 +10,7 @@ from cdc.archive.segment import Segment
 from cdc.errors import ArchiveDamaged
 from cdc.helper import Helper
 from cdc.rebuilt import Standing
-from cdc.replay import pieces, stretches
+from cdc.replay import pieces, scan, stretches
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
@@ -59,7 +59,7 @@ def test_segment_is_read_once_however_many_chunks_lie_in_it(past, monkeypatch):
 def helped(monkeypatch):
     """Every replay is worth a helper, which is ready from the start."""
     monkeypatch.setattr(helper, "_room", threading.Semaphore(1))
-    monkeypatch.setattr(pieces, "HELPED_BYTES", 0)
+    monkeypatch.setattr(scan, "HELPED_BYTES", 0)
     monkeypatch.setattr(Helper, "ready", True)
 
 
