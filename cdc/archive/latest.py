@@ -107,9 +107,9 @@ def whole_events(groups: Iterable[Joined], tables: Mapping[int, Table]) -> Itera
     ends = {layout: VALUES + len(table.columns) for layout, table in tables.items()}
     for group in groups:
         yield [
-            event + _NO_VALUES[: ends[event[LAYOUT]] - len(event)]
+            event if len(event) == end else event + _NO_VALUES[: end - len(event)]
             for event in load_joined(group)
-            if event[LAYOUT] in ends
+            if (end := ends.get(event[LAYOUT])) is not None
         ]
 
 

@@ -29,6 +29,14 @@ class Compactor:
         self._passed_over = None if from_anybody else REVERSE_FLOW
         self._identities = {layout: _identity(table) for layout, table in tables.items()}
 
+    def arrange(self, events: Sequence[Event]) -> list[tuple[MappedTable, TableChanges]]:
+        """As `compact`, quicker, of events no two of which are of one key."""
+        layouts = set(map(itemgetter(LAYOUT), events))
+        if len(layouts) != 1 or self._passed_over is not None:
+            return self.compact(events)
+        table = self._tables.get(layouts.pop())
+        return [(table, _changes(table, events))] if table is not None else []
+
     def compact(self, events: Iterable[Event]) -> list[tuple[MappedTable, TableChanges]]:
         """The changes of each table that the events touch."""
         latest: dict[int, dict[Any, Event]] = {layout: {} for layout in self._tables}

@@ -66,8 +66,8 @@ class PostgresWriter:
         return PreparedPiece(piece, changes, chunk)
 
     def _prepare_changes(self, piece: Piece) -> Prepared:
-        compacted = map(self._compactor.compact, piece.groups)
-        ready = self._applier.prepare_many(compacted)
+        changes = self._compactor.arrange if piece.apart else self._compactor.compact
+        ready = self._applier.prepare_many(map(changes, piece.groups))
         return ready or self._applier.prepare(self._compactor.compact(piece.events))
 
     def write(self, prepared: PreparedPiece) -> bool:

@@ -41,8 +41,8 @@ class Piece:
     """The last event of each key among `count` events, which lead up to `end` (None without any),
     and then a chunk. With it `chunks` chunks are written since the beginning.
 
-    The events come in groups, made whenever they are asked for. Of some keys there may be more
-    events than the last one; they are in one group, and in order.
+    The events come in groups, made whenever they are asked for. Unless they are `apart`, there may
+    be more events of some keys than the last one: then all are in one group, and in order.
     """
 
     groups: Iterable[Sequence[Event]]
@@ -50,6 +50,7 @@ class Piece:
     end: Position | None
     base: BaselinePiece | None
     chunks: int
+    apart: bool = False
 
     @property
     def events(self) -> list[Event]:
@@ -168,7 +169,7 @@ class _Archived:
 def _piece(stretch: Stretch, tables: Mapping[int, Table]) -> Piece:
     with _naming_damage():
         end = _position(load_row(stretch.last))
-    return Piece(_Archived(stretch, tables), stretch.count, end, None, 0)
+    return Piece(_Archived(stretch, tables), stretch.count, end, None, 0, stretch.apart)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from itertools import chain
 import pytest
 
 from cdc.archive import latest
+from cdc.pipeline.batch import Compactor
 from cdc.postgres.apply import Applier
 from cdc.rebuild.into_postgres import PostgresWriter
 from cdc.rebuilt import Standing
@@ -95,6 +96,21 @@ def test_a_schema_and_a_file_hold_the_same_as_without_groups(busy, monkeypatch):
     assert busy.replay("--into-schema", "again")["equal"]
     assert any(many)
     assert busy.replay("--into-sqlite", busy.site.folder / "again.db")["equal"]
+
+
+def test_only_keys_that_are_apart_are_taken_for_that(busy, monkeypatch):
+    arranged = []
+    arrange = Compactor.arrange
+
+    def note(compactor, events):
+        arranged.append(events)
+        return arrange(compactor, events)
+
+    monkeypatch.setattr(Compactor, "arrange", note)
+    assert busy.replay("--into-schema", "unsure", "--table", "measured")["equal"]
+    assert not arranged
+    assert busy.replay("--into-schema", "sure", "--table", "whole")["equal"]
+    assert arranged
 
 
 def test_a_row_that_does_not_fit_is_set_aside_from_whichever_group(busy, monkeypatch):
