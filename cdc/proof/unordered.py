@@ -7,15 +7,17 @@ is owed, and so compared once more and named. Once all is equal, the next proofs
 that were touched since, as of any table.
 """
 
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from decimal import Decimal
 from hashlib import blake2b
-from typing import Final
+from typing import Final, cast
 
 import apsw
 
 from cdc.mapping.literals import literal
-from cdc.postgres.keys import dump_key, load_key
+from cdc.proof.canonical import Canonical, plain_digits
 from cdc.proof.outcome import Difference, TableOutcome, What
 from cdc.proof.packing import settled
 from cdc.proof.rows import RowComparison, SourceRange
@@ -27,64 +29,111 @@ from cdc.sqlite.walk import TableWalk
 
 CHUNK: Final = 20_000
 
+AT_ONCE: Final = 1024
+"""Rows that are formed and looked for together: more would leave the processor's cache."""
+
 MOST_OWED: Final = 10_000
 """Rows that differ which are compared once more, to name their columns."""
 
 
+Mark = tuple[str, bytes]
+"""A key, and what tells its row from any other."""
+
+_FLAT: Final = frozenset((type(None), bool, int, bytes, str))
+"""The types of values that have one form only."""
+
+
+class Marks:
+    """What tells the rows of one table apart, in the form in which both sides are compared."""
+
+    def __init__(self, table: ProvenTable) -> None:
+        self._key_at = table.key_at
+        self._source_forms = [(column.source, column.forms.of_source) for column in table.columns]
+
+    def of_source(self, rows: Sequence[Row]) -> Iterator[Mark]:
+        """The mark of each row of SQLite, in their order."""
+        columns = list(zip(*rows, strict=True))
+        return self._made([list(map(form, columns[at])) for at, form in self._source_forms])
+
+    def of_target(self, rows: Sequence[TargetRow]) -> Iterator[Mark]:
+        """The mark of each row of PostgreSQL, in their order."""
+        return self._made([list(column) for column in zip(*rows, strict=True)])
+
+    def _made(self, columns: Sequence[list[Canonical]]) -> Iterator[Mark]:
+        settled_ = [_settled(column) for column in columns]
+        keys = zip(*(settled_[at] for at in self._key_at), strict=True)
+        for key, row in zip(keys, zip(*settled_, strict=True), strict=True):
+            yield repr(key), blake2b(repr(row).encode(), digest_size=16).digest()
+
+
+def _settled(values: list[Canonical]) -> list[Canonical]:
+    """The values of a column in their one form, which most of them have already."""
+    kinds = {type(value) for _, value in values}
+    if _FLAT.issuperset(kinds):
+        return values
+    if kinds == {Decimal}:
+        return [(tag, plain_digits(value)) for tag, value in values]
+    return list(map(settled, values))
+
+
 class Scratch:
-    """The rows of a target table: for each key the digest of its row."""
+    """The rows of a target table, by key."""
 
     def __init__(self) -> None:
         self._db = apsw.Connection("")  # a temporary file, which goes with the connection
-        self._db.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, row BLOB) WITHOUT ROWID")
+        self._db.execute(
+            "CREATE TABLE seen (key TEXT PRIMARY KEY, row BLOB, form BLOB) WITHOUT ROWID;"
+            " CREATE TABLE asked (key TEXT)"
+        )
+        self.rows = 0
+        """How many rows were taken."""
 
-    def fill(self, table: ProvenTable, seen: Snapshot) -> None:
+    def fill(self, table: ProvenTable, marks: Marks, seen: Snapshot) -> None:
         """Take all rows of a snapshot."""
         with self._db:
-            self._db.executemany(
-                "INSERT INTO seen VALUES (?, ?)",
-                (
-                    (dump_key(table.source_key(table.key_of(row))), row_digest(row))
-                    for row in seen.all_rows()
-                ),
+            for rows in seen.all_rows():
+                forms = (pickle.dumps(table.key_of(row)) for row in rows)
+                made = zip(marks.of_target(rows), forms, strict=True)
+                self._db.executemany(
+                    "INSERT INTO seen VALUES (?, ?, ?)", ((*mark, form) for mark, form in made)
+                )
+                self.rows += len(rows)
+
+    def take(self, keys: Sequence[str]) -> list[bytes | None]:
+        """What tells the rows of some keys apart, None where there is none; a row that was handed
+        out is gone.
+        """
+        with self._db:
+            self._db.executemany("INSERT INTO asked VALUES (?)", ((key,) for key in keys))
+            rows = self._db.execute("SELECT key, row FROM asked JOIN seen USING (key)").fetchall()
+            self._db.execute(
+                "DELETE FROM seen WHERE key IN (SELECT key FROM asked); DELETE FROM asked"
             )
+        found = dict(cast("list[tuple[str, bytes]]", rows))
+        return [found.pop(key, None) for key in keys]
 
-    @property
-    def rows(self) -> int:
-        """How many rows it holds."""
-        return int(self._db.execute("SELECT count(*) FROM seen").get)
-
-    def take(self, key: Key) -> bytes | None:
-        """The digest of a row, which is gone from here with that."""
-        found = self._db.execute("DELETE FROM seen WHERE key = ? RETURNING row", (dump_key(key),))
-        return next((bytes(row) for (row,) in found), None)
-
-    def left(self) -> Iterator[Key]:
-        """The keys of all rows that nobody has taken."""
-        for (key,) in self._db.execute("SELECT key FROM seen"):
-            yield load_key(key)
+    def left(self) -> Iterator[TargetRow]:
+        """The keys of all rows that nobody has taken, in the form in which keys are compared."""
+        for (form,) in self._db.execute("SELECT form FROM seen"):
+            yield pickle.loads(form)  # noqa: S301  (written here, to a file that has no name)
 
     def close(self) -> None:
         self._db.close()
-
-
-def row_digest(row: TargetRow) -> bytes:
-    """What tells a row in the form that is compared from any other."""
-    return blake2b(repr(settled(row)).encode(), digest_size=16).digest()
 
 
 def compare_whole(sides: Sides, rows: RowComparison, outcome: TableOutcome) -> None:
     """Compare a table, whatever the order of its keys."""
     file = sides.file
     walk = TableWalk(file.file, sides.captured.source)
+    marks = Marks(sides.table)
     with closing(Scratch()) as scratch:
         with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             rows.look(seen)
-            scratch.fill(sides.table, seen)
+            scratch.fill(sides.table, marks, seen)
         outcome.target_rows = scratch.rows
         outcome.position = seen.position
         file.following.forget(seen.position)
-        matching = _Matching(sides, rows, outcome, scratch)
+        matching = _Matching(sides, rows, outcome, scratch, marks)
         place, last = None, False
         while not last:
             with file.reading() as bound:
@@ -106,30 +155,34 @@ class _Matching:
         rows: RowComparison,
         outcome: TableOutcome,
         scratch: Scratch,
+        marks: Marks,
     ) -> None:
         self._sides = sides
         self._rows = rows
         self._outcome = outcome
         self._scratch = scratch
+        self._marks = marks
         self._suspects = 0
 
     def add(self, rows: Sequence[Row], position: int) -> None:
         """Match rows as they were after `position`."""
         matched = []
-        for row in rows:
-            key = self._sides.key(row)
-            theirs = self._scratch.take(key)
-            ours = tuple(c.forms.of_source(row[c.source]) for c in self._sides.table.columns)
-            if theirs == row_digest(ours):
-                matched.append(row)
-            else:
-                self._suspect("missing" if theirs is None else "different", key, position)
+        for at in range(0, len(rows), AT_ONCE):
+            some = rows[at : at + AT_ONCE]
+            keys, ours = zip(*self._marks.of_source(some), strict=True)
+            theirs = self._scratch.take(keys)
+            for row, own, other in zip(some, ours, theirs, strict=True):
+                if own == other:
+                    matched.append(row)
+                else:
+                    what: What = "missing" if other is None else "different"
+                    self._suspect(what, self._sides.key(row), position)
         self._rows.count_equal(SourceRange(len(matched), self._rows.count_altered(matched), ()))
 
     def end(self, position: int) -> None:
         """What is left has no row in SQLite."""
-        for key in self._scratch.left():
-            self._suspect("extra", key, position)
+        for form in self._scratch.left():
+            self._suspect("extra", self._sides.table.source_key(form), position)
 
     def _suspect(self, what: What, key: Key, position: int) -> None:
         form = self._sides.table.key_forms(key)

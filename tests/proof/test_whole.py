@@ -1,12 +1,18 @@
 """Tables that can only be compared whole: once is enough, as long as the log tells what changed."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg
 import pytest
 
+from cdc.crossing.pairs import pairs
 from cdc.proof import tables
+from cdc.proof.snapshot import snapshot
+from cdc.proof.target import ProvenTable
+from cdc.proof.unordered import Marks, Scratch
 from cdc.proof.watch import DriftWatch
+from cdc.sqlite.connection import SourceFile
 from cdc.stop import Stop
 
 LOOSE = (
@@ -125,3 +131,21 @@ def test_the_watch_compares_all_of_it_once_in_its_hours(loose):
         loose.compared.clear()
         watch.look(source)
         assert loose.compared == ["log"]
+
+
+def test_a_row_answers_for_one_key_only(loose):
+    """Two rows of SQLite that would be one to PostgreSQL are not both there."""
+    with loose.target() as target, target.lease() as conn, closing(Scratch()) as scratch:
+        with SourceFile(loose.file()) as file:
+            found = {each.captured.name: each.mapped for each in pairs(conn, file, "shop")}
+        table = ProvenTable("shop", found["log"])
+        marks = Marks(table)
+        with snapshot(conn, table) as seen:
+            scratch.fill(table, marks, seen)
+        assert scratch.rows == 3000
+        rows = [("2025-06-01 00:01:00", 1 / 8.0), ("2025-06-01T00:01:00-04:00", 1 / 8.0)]
+        (key, row), (same, _) = marks.of_source(rows)
+        assert key == same
+        assert scratch.take([key, same, "nothing"]) == [row, None, None]
+        assert scratch.take([key]) == [None]
+        assert len({table.source_key(form) for form in scratch.left()}) == 2999
