@@ -124,8 +124,11 @@ class _TableBatch:
             refused = self._untangled(changes, final=final)
         out = {each.name for each in refused}
         for change in changes:
-            after = None if change.incoming.name in out else self._writer.row(change.key)
+            refused_already = change.incoming.name in out
+            after = None if refused_already else self._writer.row(change.key)
             fault = None if after is None else _fault(change, after)
+            if after is None and change.wanted is not None and not refused_already:
+                refused.append(Refused(self._table, change.incoming.name, None, _DROPPED))
             if fault is not None:
                 # What has no faithful form has no row, as on the way forward.
                 self._writer.delete(change.key)
@@ -206,6 +209,7 @@ class _TableBatch:
         return refused
 
 
+_DROPPED: Final = "SQLite did not keep the row"
 _ALTERED: Final = "SQLite would hold another value than PostgreSQL"
 
 

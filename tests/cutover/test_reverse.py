@@ -8,6 +8,7 @@ from cdc.pipeline import reverse as pipeline
 from cdc.postgres import queue, reverse
 from cdc.sqlite import direction
 from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.rowwriter import RowWriter
 from tests.support.switch import differences, flow, seal, switch, switch_back
 
 SHOP = """
@@ -223,6 +224,37 @@ def test_a_row_that_is_in_the_way_for_good_is_named(shop):
     assert left_behind(shop) == []
     assert trades(shop).keys() == {2, 3}
     assert differences(shop) == []
+
+
+@pytest.mark.parametrize("clause", ["IGNORE", "REPLACE", "FAIL", "ROLLBACK"])
+def test_no_row_is_dropped_or_replaced_because_the_table_says_so(clause, shop):
+    """ON CONFLICT in a table is for those who write to it, and tells nobody what it did."""
+    shop.sqlite(
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT UNIQUE ON CONFLICT {clause});"
+        "INSERT INTO t VALUES (2, 'b'), (5, 'a');"
+        f"CREATE TABLE words (w TEXT COLLATE NOCASE PRIMARY KEY ON CONFLICT {clause}, n INTEGER);"
+        "INSERT INTO words VALUES ('b', 1)"
+    )
+    epoch = switch(shop)
+    shop.postgres("UPDATE t SET u = 'z' WHERE id = 5; INSERT INTO t VALUES (3, 'a')")
+    shop.postgres("UPDATE t SET u = 'y' WHERE id = 2; UPDATE t SET u = 'b' WHERE id = 3")
+    back(shop, epoch)
+    assert left_behind(shop) == []
+    assert differences(shop) == []
+    assert shop.sqlite("SELECT * FROM t ORDER BY id") == [(2, "y"), (3, "b"), (5, "z")]
+    shop.postgres("INSERT INTO words VALUES ('B', 2)")
+    back(shop, epoch)
+    assert shop.sqlite("SELECT * FROM words") == [("b", 1)]
+    assert left_behind(shop) == [("words", '["B"]', None)]
+
+
+def test_a_row_that_sqlite_does_not_keep_is_named(shop, monkeypatch):
+    """Whatever swallows it."""
+    epoch = switch(shop)
+    monkeypatch.setattr(RowWriter, "insert", lambda *_: None)
+    shop.postgres("INSERT INTO trades (id, ticker) VALUES (9, 'Z')")
+    back(shop, epoch)
+    assert left_behind(shop) == [("trades", "[9]", None)]
 
 
 def test_a_batch_is_extended_where_rows_are_in_the_way(shop, monkeypatch):
