@@ -36,8 +36,8 @@ class ProvenColumn:
 
     @property
     def chosen(self) -> sql.Composable:
-        """The SQL of the value to be digested, of the table's column."""
-        return sql.SQL(_CHOSEN[self._kind]).format(sql.Identifier(self.name))
+        """The SQL of the value to be digested, of the column of the table `t`."""
+        return sql.SQL(_CHOSEN[self._kind]).format(sql.Identifier("t", self.name))
 
     def digest(self, x: sql.Identifier) -> sql.Composable:
         """The SQL aggregate of the digest over the column `x` of chosen values."""

@@ -20,6 +20,9 @@ from cdc.schema import Key, Row, UndecodableText, Value
 
 COUNT: Final = sql.SQL("count(*)")
 
+_OWN: Final = "t"
+"""What the table is called in every query: a column of it may have the name of any other part."""
+
 _UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -131,7 +134,7 @@ class ProvenTable:
             )
         ]
         return sql.SQL(
-            "SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}) AS r"
+            "SELECT {} FROM (SELECT {} FROM {} AS t WHERE {} ORDER BY {} LIMIT {}) AS r"
         ).format(
             _list([COUNT, *last, *texts, *digests]),
             _list(chosen),
@@ -155,19 +158,22 @@ class ProvenTable:
 
     def rows_query(self, after: Bound | None, end: Bound | None) -> sql.Composed:
         """The rows of a range, in key order."""
-        return sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+        return sql.SQL("SELECT {} FROM {} AS t WHERE {} ORDER BY {}").format(
             self._values(), self.table, self._within(after, end), _list(self._key)
         )
 
     def all_query(self) -> sql.Composed:
         """All rows, in any order."""
-        return sql.SQL("SELECT {} FROM {}").format(self._values(), self.table)
+        return sql.SQL("SELECT {} FROM {} AS t").format(self._values(), self.table)
 
     def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[str]]:
         """The rows of these keys of SQLite; those that the target could not hold are left out."""
         wanted, texts = self.key_set(keys)
-        same = [sql.SQL("{} = w{}").format(k, sql.SQL(str(i))) for i, k in enumerate(self._key)]
-        query = sql.SQL("SELECT {} FROM {} JOIN {} ON {}").format(
+        same = [
+            sql.SQL("{} = {}").format(key, sql.Identifier("w", f"w{i}"))
+            for i, key in enumerate(self._key)
+        ]
+        query = sql.SQL("SELECT {} FROM {} JOIN {} AS t ON {}").format(
             self._values(), wanted, self.table, sql.SQL(" AND ").join(same)
         )
         return query, texts
@@ -194,7 +200,7 @@ class ProvenTable:
     def _values(self) -> sql.Composed:
         return _list(
             sql.SQL("{}::pg_catalog.text" if c.forms.as_text else "{}").format(
-                sql.SQL("{}.{}").format(self.table, sql.Identifier(c.name))
+                sql.Identifier(_OWN, c.name)
             )
             for c in self.columns
         )
@@ -240,7 +246,7 @@ _TYPES: Final = {
 def _key_column(name: str, wire: str) -> sql.Composable:
     # In the order of bytes, whatever somebody has declared: that is SQLite's.
     collate = sql.SQL(' COLLATE "C"') if wire == "text" else sql.SQL("")
-    return sql.Identifier(name) + collate
+    return sql.Identifier(_OWN, name) + collate
 
 
 def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
