@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 LOOKS: Final = (0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.02)
 """Pauses in seconds, 50 ms in all, after which to look again when an alarm brought no news: in
 SQLite's WAL mode with synchronous=FULL the file is written before the commit can be seen."""
@@ -48,21 +50,27 @@ class Stop:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have SIGTERM, and the end of the terminal, raise KeyboardInterrupt in the block as Ctrl-C
-    does. One that is ignored stays so, as SIGHUP under nohup. For the main thread.
+    """Have Ctrl-C, SIGTERM and the end of the terminal raise KeyboardInterrupt in the block, once:
+    who goes back because of the first is not stopped in that by a second one. A signal that is
+    ignored stays so, as SIGHUP under nohup. For the main thread.
     """
-    numbers = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in numbers:
-        signal.signal(number, signal.default_int_handler)
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    asked = False
+
+    def interrupt(*_: Any) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            raise KeyboardInterrupt
+
+    for number in taken:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number in taken:
+            signal.signal(number, before[number])
 
 
 class Alarm:

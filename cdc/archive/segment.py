@@ -262,12 +262,14 @@ class Lines:
         return header
 
     def _read(self) -> Iterator[list[bytes]]:
-        rest = b""
+        open_: list[bytes] = []  # parts of a line, which may be as long as a blob
         for text in self._decompressed():
-            lines = (rest + text).split(b"\n")
-            rest = lines.pop()
-            yield lines
-        if rest:
+            open_.append(text)
+            if b"\n" in text:
+                lines = b"".join(open_).split(b"\n")
+                open_ = [lines.pop()]
+                yield lines
+        if any(open_):
             raise self._segment.damaged("its last line has no end")
         if self._hash.hexdigest() != self._segment.digest:
             raise self._segment.damaged("its bytes are not those that its name tells")

@@ -1,6 +1,7 @@
 """What a run is doing, live: the phases on a terminal, a line for each elsewhere."""
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -49,7 +50,8 @@ class CutoverProgress:
         traceback: TracebackType | None,
     ) -> None:
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError):  # the terminal is closed
+                self._live.stop()
 
     def watch(self, report: Report) -> None:
         """Show the phases of this report, which its run goes on filling."""
@@ -59,7 +61,8 @@ class CutoverProgress:
         """Say what begins now."""
         self._words, self._since = words, time.monotonic()
         if self._live is None:
-            self._console.print(f"… {words}", markup=False)
+            with suppress(OSError):  # nobody listens any more
+                self._console.print(f"… {words}", markup=False)
 
     def _picture(self) -> Table:
         lines = Table.grid(padding=(0, 2))

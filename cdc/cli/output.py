@@ -15,7 +15,16 @@ PIPE_COLUMNS: Final = 1_000
 DATA: Final = Console(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS
 )
-ERRORS: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Words(Console):
+    """Falls silent where nobody listens any more: what is being done is more important."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+ERRORS: Final = Words(stderr=True, highlight=False, soft_wrap=True)
 
 
 def tell(words: str) -> None:

@@ -16,7 +16,7 @@ from cdc.cutover import behind, files, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
-from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report, unseen
+from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report, stop_behind_the_switch, unseen
 from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -73,20 +73,11 @@ class Rollback:
 
     def _run(self) -> Report:
         report = self.report
+        earlier: Settled | None = None
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
-            if earlier is not None and not earlier.undone:
-                return self._after(earlier)
-            epoch = self._check()
-            with AtRest(self._config, self._target, "back") as at_rest:
-                few = self._look_while_open(at_rest)
-                self._stop()
-                if few:
-                    self._settle(at_rest)
-                self._close(epoch)
-                self._drain()
-                self._prove(at_rest if few else None)
-            self._switch(epoch)
+            if earlier is None or earlier.undone:
+                self._go_back()
         except InDoubt as error:
             report.outcome, report.reason = "in_doubt", error.line
             return report
@@ -94,7 +85,22 @@ class Rollback:
             return self._abort(error)
         except KeyboardInterrupt:
             return self._abort(Aborted(STOPPED))
-        return self._go_on()
+        if earlier is None or earlier.undone:
+            return self._go_on()
+        return self._after(earlier)
+
+    def _go_back(self) -> None:
+        """All that leads to the switch, and the switch."""
+        epoch = self._check()
+        with AtRest(self._config, self._target, "back") as at_rest:
+            few = self._look_while_open(at_rest)
+            self._stop()
+            if few:
+                self._settle(at_rest)
+            self._close(epoch)
+            self._drain()
+            self._prove(at_rest if few else None)
+        self._switch(epoch)
 
     def end(self, earlier: Settled) -> Report:
         """End an earlier run, of its own direction, and begin none."""
@@ -271,15 +277,22 @@ class Rollback:
 
     def _go_on(self) -> Report:
         """What follows the switch, from wherever an earlier run has left it."""
+        try:
+            return self._follow_up()
+        except KeyboardInterrupt:
+            return stop_behind_the_switch(self.report, "cdc rollback")
+
+    def _follow_up(self) -> Report:
         report = self.report
-        report.outcome = "rolled_back"
+        report.outcome = "in_doubt"
+        report.reason = "SQLite is the master, but not every file is open"
         try:
             files.give_back(self._config, None, self._numbers())
             self._journal.clear()
         except CdcError as error:
-            report.outcome = "in_doubt"
-            report.reason = f"SQLite is the master, but not every file is open: {error.line}"
+            report.reason += f": {error.line}"
             return report
+        report.outcome, report.reason = "rolled_back", ""
         if self._closed_at is not None:
             report.freeze_seconds = time.monotonic() - self._closed_at
         self._at("given back")

@@ -10,7 +10,16 @@ from cdc.cutover.atrest import AtRest
 from cdc.cutover.freezing import Freezing
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.parentage import Parentage
-from cdc.cutover.phases import FAST, STANDARD, STOPPED, Aborted, Clock, Report, unseen
+from cdc.cutover.phases import (
+    FAST,
+    STANDARD,
+    STOPPED,
+    Aborted,
+    Clock,
+    Report,
+    stop_behind_the_switch,
+    unseen,
+)
 from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -62,15 +71,11 @@ class Cutover:
 
     def _run(self) -> Report:
         report = self.report
+        earlier: Settled | None = None
         try:
             earlier = recovery.settle(self._config, self._target, self._journal)
-            if earlier is not None:
-                return self._after(earlier)
-            self._check_gates()
-            with AtRest(self._config, self._target) as at_rest:
-                parentage = self._prove()
-                sequences = self._freeze(at_rest, parentage)
-                self._switch(sequences)
+            if earlier is None:
+                self._go_forward()
         except InDoubt as error:
             report.outcome, report.reason = "in_doubt", error.line
             return report
@@ -78,7 +83,15 @@ class Cutover:
             return self._abort(error)
         except KeyboardInterrupt:
             return self._abort(Aborted(STOPPED))
-        return self._go_on()
+        return self._go_on() if earlier is None else self._after(earlier)
+
+    def _go_forward(self) -> None:
+        """All that leads to the switch, and the switch."""
+        self._check_gates()
+        with AtRest(self._config, self._target) as at_rest:
+            parentage = self._prove()
+            sequences = self._freeze(at_rest, parentage)
+            self._switch(sequences)
 
     def end(self, earlier: Settled) -> Report:
         """End an earlier run, of its own direction, and begin none."""
@@ -205,6 +218,12 @@ class Cutover:
 
     def _go_on(self) -> Report:
         """What follows the switch, from wherever an earlier run has left it."""
+        try:
+            return self._follow_up()
+        except KeyboardInterrupt:
+            return stop_behind_the_switch(self.report, "cdc cutover")
+
+    def _follow_up(self) -> Report:
         report = self.report
         report.outcome = "switched"
         self._journal.clear()

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -96,7 +97,8 @@ def _end_of(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has just ended, and nothing that it started is left
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 

@@ -78,6 +78,13 @@ def unseen(_: str) -> None:
     """Hears of a run where nobody looks on."""
 
 
+def stop_behind_the_switch(report: "Report", command: str) -> "Report":
+    """The report of a run that was interrupted when nothing could be undone any more."""
+    report.trouble.append(f"{STOPPED} before its end (run {command} again)")
+    report.reason = "; ".join(filter(None, [report.reason, *report.trouble]))
+    return report
+
+
 class Aborted(CdcError):
     """The run is given up; the side that was master goes on."""
 

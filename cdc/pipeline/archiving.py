@@ -179,9 +179,6 @@ class SourceArchive:
 
     def _thin_out(self, chain: Chain, tables: Tables) -> None:
         """Delete segments that are too old, and the archives of logs that have ended."""
-        with self._target.lease() as conn:
-            if hold_back.is_replayed(conn, self.source.name):
-                return
         settings, now = self._settings, time.time()
         count = expendable(
             Archive(chain),
@@ -190,7 +187,7 @@ class SourceArchive:
             keep_days=settings.keep_days,
             keep_bytes=settings.keep_mb * MB,
         )
-        if count:
+        if count and not self._is_replayed():
             # Recorded first: what is deleted then is missed by nobody.
             self._record(ends_of(chain, first=count))
             chain.let_go(chain.segments[:count])
@@ -202,6 +199,10 @@ class SourceArchive:
             )
         if settings.keep_days:
             self._end_old_logs(chain, before=now - settings.keep_days * DAY_SECONDS)
+
+    def _is_replayed(self) -> bool:
+        with self._target.lease() as conn:
+            return hold_back.is_replayed(conn, self.source.name)
 
     def _end_old_logs(self, chain: Chain, *, before: float) -> None:
         for log_id in logs(self._directory, self.source.name):

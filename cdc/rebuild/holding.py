@@ -20,8 +20,8 @@ LOOKS: Final = 10
 
 
 class Hold:
-    """Holds back one source's events, and the segments of its archive; without a target nobody
-    deletes any, and nothing is held.
+    """Holds back one source's events, and the segments of its archive; nothing is held where there
+    is no PostgreSQL to say so to.
     """
 
     def __init__(self, target: Target | None, source: str) -> None:
@@ -61,9 +61,9 @@ def open_held(config: Config, source: SourceConfig, hold: Hold) -> Store:
     """What is kept of a source, with nothing being pruned that its archive lacks."""
     for _ in range(LOOKS):
         store = open_store(config, source)
-        if hold.take(store.live_from):
+        if hold.take(store.live_from) and store.is_there:
             return store
-        store.close()  # the archive has gone on since it was looked at
+        store.close()  # the archive has gone on, or lost its beginning, since it was looked at
     raise CdcError(
         f"{source.name}: events are pruned from the changelog and are not in the archive.",
         hint="See cdc archive status.",

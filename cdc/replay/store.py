@@ -82,6 +82,11 @@ class Store:
         """Whether the archive and the file together have no gap between them."""
         return not self._first_live or not self.archived or self._first_live <= self.archived + 1
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the archive still begins as it did when it was opened: the oldest goes first."""
+        return all(segment.path.exists() for segment in self.archive.chain.segments[:1])
+
     def expect_replay(self) -> None:
         """Have what will look through the archive get ready, while others plan."""
         self.scan.start([each for each in self.archive.chain.segments if each.kind == "events"])

@@ -1,5 +1,6 @@
 """The services' environment file and the operator's hooks."""
 
+import signal
 import stat
 import subprocess
 import time
@@ -98,3 +99,19 @@ def test_a_program_beside_the_configuration_is_found(tmp_path):
     hook = HookConfig(on="stop", command=("./stop.sh", "all"))
     (ended,) = hooks.run_all(config(tmp_path, hook), "stop", {})
     assert (ended.problem, ended.output) == ("", "stopped all\n")
+
+
+def test_a_hook_that_ends_while_this_process_is_interrupted_changes_nothing_of_that(tmp_path):
+    """It is waited for a little by Python itself, and is gone when it should be killed."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(hooks.run_all(config(tmp_path, sh("stop", "sleep 0.2")), "stop", {}))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -10,6 +10,7 @@ import apsw
 import psycopg
 import pytest
 
+from cdc.cutover import back
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from cdc.proof import suspects
@@ -151,21 +152,88 @@ def test_a_run_that_the_operator_stops_is_undone(site):
     assert masters(shop) == (False, True)
 
 
+SLOW = """
+[[hooks]]
+on = "stop"
+command = ["sh", "-c", "echo $$ > pid; exec sleep 60"]
+
+[[hooks]]
+on = "start"
+command = ["sh", "-c", "echo begun >> ran; sleep 1; echo ended >> ran"]
+"""
+
+
 def test_a_signal_ends_a_cutover_as_ctrl_c_does(site):
-    """The hook that runs then is killed before all goes back."""
-    waits = '\n[[hooks]]\non = "stop"\ncommand = ["sh", "-c", "echo $$ > pid; exec sleep 60"]\n'
-    shop = replicated(site, more=MORE + waits + HOOKS)
+    """The hook that runs then is killed before all goes back, of which a second signal keeps
+    nobody, nor the end of whatever shows the words.
+    """
+    shop = replicated(site, more=MORE + SLOW)
     pid, ran = shop.folder / "pid", shop.folder / "ran"
     command = shop.cdc.begin("cutover", "--yes", "--json")
     wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    command.stderr.close()
     command.send_signal(signal.SIGTERM)
-    out, err = command.communicate(timeout=60)
-    report = json.loads(out)
-    assert (command.returncode, report["outcome"]) == (1, "aborted"), err
-    assert report["reason"] == "stopped by the operator"
+    wait_until(ran.exists)
     assert not alive(int(pid.read_text()))
-    assert ran.read_text() == "start\n"
+    command.send_signal(signal.SIGTERM)
+    with command.stdout:
+        report = json.loads(command.stdout.read())
+    assert (command.wait(60), report["outcome"]) == (1, "aborted")
+    assert report["reason"] == "stopped by the operator"
+    assert ran.read_text() == "begun\nended\n"
     assert masters(shop) == (True, False)
+
+
+class Killed(BaseException):
+    """As by kill -9."""
+
+
+def test_an_interrupt_behind_the_switch_is_told_as_that(site):
+    """Nothing is undone then, whether it is the run that has switched or one that ends it."""
+    shop = replicated(site)
+
+    def at(state: str, error: type[BaseException]):
+        def reach(reached: str) -> None:
+            if reached == state:
+                raise error
+
+        return reach
+
+    for kind, outcome, given_back, end in (
+        (Cutover, "switched", "validated", (False, True)),
+        (Rollback, "rolled_back", "given back", (True, False)),
+    ):
+        with pytest.raises(Killed):
+            run(shop, kind, at=at("switched", Killed))
+        for error in (KeyboardInterrupt, KeyboardInterrupt):
+            report = run(shop, kind, at=at(given_back, error))
+            assert (report.outcome, report.exit_code) == (outcome, 1), report
+            assert "stopped by the operator before its end" in report.reason
+        report = run(shop, kind)
+        assert (report.outcome, report.exit_code) == (outcome, 0), report
+        assert masters(shop) == end
+        if kind is Cutover:
+            wait_until(lambda: returning(shop))
+
+
+def test_an_interrupt_before_the_files_are_open_leaves_no_doubt_that_they_are_not(
+    site, monkeypatch
+):
+    shop = replicated(site)
+    assert run(shop, Cutover).outcome == "switched"
+    wait_until(lambda: returning(shop))
+    with monkeypatch.context() as patch:
+        patch.setattr(back.files, "give_back", interrupt)
+        report = run(shop, Rollback)
+    assert (report.outcome, report.exit_code) == ("in_doubt", 3)
+    assert "not every file is open" in report.reason
+    assert masters(shop) == (False, False)
+    assert run(shop, Rollback).outcome == "rolled_back"
+    assert masters(shop) == (True, False)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def alive(pid: int) -> bool:
