@@ -16,7 +16,7 @@ from cdc.cutover import behind, files, recovery
 from cdc.cutover.atrest import AtRest
 from cdc.cutover.intent import LocalJournal
 from cdc.cutover.passing import pass_over
-from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report, stop_behind_the_switch, unseen
+from cdc.cutover.phases import BACK, STOPPED, Aborted, Clock, Report, left_midway, unseen
 from cdc.cutover.records import records_of, unproven_words, verdict_words
 from cdc.cutover.recovery import InDoubt, Settled
 from cdc.cutover.turning import turned
@@ -280,7 +280,7 @@ class Rollback:
         try:
             return self._follow_up()
         except KeyboardInterrupt:
-            return stop_behind_the_switch(self.report, "cdc rollback")
+            return left_midway(self.report, "cdc rollback")
 
     def _follow_up(self) -> Report:
         report = self.report

@@ -14,7 +14,7 @@ from uuid import uuid4
 from cdc.config import Config
 from cdc.cutover import files, recovery
 from cdc.cutover.intent import LocalJournal
-from cdc.cutover.phases import END, Aborted, Clock, Report, unseen
+from cdc.cutover.phases import END, Aborted, Clock, Report, left_midway, unseen
 from cdc.cutover.records import records_of
 from cdc.cutover.recovery import InDoubt
 from cdc.errors import CdcError, Finished, TargetError, TargetUnavailable
@@ -133,6 +133,8 @@ class Finish:
             report.outcome, report.reason = "in_doubt", error.line
         except CdcError as error:
             report.reason = error.line
+        except KeyboardInterrupt:
+            left_midway(report, "cdc finish")
         return report
 
     def _check(self) -> None:

@@ -17,7 +17,7 @@ from cdc.cutover.phases import (
     Aborted,
     Clock,
     Report,
-    stop_behind_the_switch,
+    left_midway,
     unseen,
 )
 from cdc.cutover.records import records_of, unproven_words, verdict_words
@@ -221,7 +221,7 @@ class Cutover:
         try:
             return self._follow_up()
         except KeyboardInterrupt:
-            return stop_behind_the_switch(self.report, "cdc cutover")
+            return left_midway(self.report, "cdc cutover")
 
     def _follow_up(self) -> Report:
         report = self.report

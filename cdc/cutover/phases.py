@@ -78,8 +78,8 @@ def unseen(_: str) -> None:
     """Hears of a run where nobody looks on."""
 
 
-def stop_behind_the_switch(report: "Report", command: str) -> "Report":
-    """The report of a run that was interrupted when nothing could be undone any more."""
+def left_midway(report: "Report", command: str) -> "Report":
+    """The report of a run that was interrupted, and that this command goes on with."""
     report.trouble.append(f"{STOPPED} before its end (run {command} again)")
     report.reason = "; ".join(filter(None, [report.reason, *report.trouble]))
     return report

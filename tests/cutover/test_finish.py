@@ -104,6 +104,18 @@ def test_it_refuses_as_long_as_sqlite_does_not_have_it_all(moved):
     assert len(ours(moved)) > 0
 
 
+def test_an_interrupt_is_told_and_the_next_run_goes_on(moved):
+    def at(state: str) -> None:
+        if state == "ended":
+            raise KeyboardInterrupt
+
+    report = run(moved, Finish, at=at)
+    assert report.exit_code == 1
+    assert "stopped by the operator before its end (run cdc finish again)" in report.reason
+    assert run(moved, Finish).outcome == "finished"
+    assert ours(moved) == []
+
+
 def test_what_is_abandoned_is_named(moved):
     """Without the daemon, and with a write that never came back."""
     (daemon,) = moved.cdc._started
