@@ -134,7 +134,9 @@ class SourceAtRest:
         since whatever is written in PostgreSQL after the look comes back as such an event.
         `seconds` bounds one read of the file. Raises as `differences`, and GateMoved.
         """
-        while not self._read_on(seconds):
+        with self._file.reading():
+            newest = Changelog(self._file).newest()
+        while not self._read_on(seconds) and self._since < newest:
             continue
         end = self._since
         looked_at = 0
