@@ -61,8 +61,7 @@ class CutoverProgress:
         """Say what begins now."""
         self._words, self._since = words, time.monotonic()
         if self._live is None:
-            with suppress(OSError):  # nobody listens any more
-                self._console.print(f"… {words}", markup=False)
+            self._console.print(f"… {words}", markup=False)
 
     def _picture(self) -> Table:
         lines = Table.grid(padding=(0, 2))

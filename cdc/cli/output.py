@@ -20,6 +20,12 @@ DATA: Final = Console(
 class Words(Console):
     """Falls silent where nobody listens any more: what is being done is more important."""
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError:  # of a terminal that is closed
+            self.quiet = True
+
     def on_broken_pipe(self) -> None:
         self.quiet = True
 

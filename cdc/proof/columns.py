@@ -12,6 +12,9 @@ from cdc.mapping.table import TargetColumn
 from cdc.proof.canonical import ColumnForms
 from cdc.proof.packing import LONGEST, NULL_NUMBER, NULL_UUID, Packing, digest_sent, quick_way
 
+OWN: Final = "t"
+"""What the table is called in every query: a column of it may have the name of any other part."""
+
 
 class ProvenColumn:
     """One column of a target table, as the proof sees it.
@@ -36,8 +39,8 @@ class ProvenColumn:
 
     @property
     def chosen(self) -> sql.Composable:
-        """The SQL of the value to be digested, of the column of the table `t`."""
-        return sql.SQL(_CHOSEN[self._kind]).format(sql.Identifier("t", self.name))
+        """The SQL of the value to be digested, of the column of the table `OWN`."""
+        return sql.SQL(_CHOSEN[self._kind]).format(sql.Identifier(OWN, self.name))
 
     def digest(self, x: sql.Identifier) -> sql.Composable:
         """The SQL aggregate of the digest over the column `x` of chosen values."""

@@ -20,7 +20,7 @@ from hashlib import blake2b, md5
 from typing import Any, Final, Literal
 
 from cdc.mapping.types import TargetType
-from cdc.proof.canonical import Canonical, plain_digits
+from cdc.proof.canonical import NULL, Canonical, plain_digits
 from cdc.schema import Value
 
 LONGEST: Final = 1024
@@ -30,6 +30,12 @@ NULL_NUMBER: Final = b"\xc5\x1d\x9e\x07\x6b\xa2\x4f\x83"
 """Stands for NULL among numbers of 8 bytes: random, so that no data holds it but by intent."""
 
 NULL_UUID: Final = NULL_NUMBER * 2
+
+ROWS_AT_ONCE: Final = 1_024
+"""Rows that are formed, or packed, together: more would leave the processor's cache."""
+
+_SETTLED: Final = frozenset((type(None), bool, int, bytes, str))
+"""The types of values that have one form only."""
 
 MEMORY: Final = 65_536
 """Numbers whose digits are remembered."""
@@ -314,22 +320,32 @@ def _slow_sent(values: Sequence[Canonical]) -> Packed:
 
 def _join_canonical(values: Iterable[Canonical | None]) -> bytes:
     """Values that Python alone can compare: the digests of their canonical forms."""
-    nothing = ("null", None)
     return b"".join(
-        blake2b(repr(settled(value or nothing)).encode(), digest_size=16).digest()
-        for value in values
+        blake2b(repr(value).encode(), digest_size=16).digest()
+        for value in settled([value or NULL for value in values])
     )
 
 
-def settled(value: Any) -> Any:
-    """Nested values in one order and every number in one form."""
+def settled(values: Sequence[Canonical]) -> Sequence[Canonical]:
+    """The values of a column with what is nested in one order and every number in one form, which
+    most of them have already.
+    """
+    kinds = {type(value) for _, value in values}
+    if _SETTLED.issuperset(kinds):
+        return values
+    if kinds == {Decimal}:
+        return [(tag, plain_digits(value)) for tag, value in values]
+    return list(map(_settle, values))
+
+
+def _settle(value: Any) -> Any:
     match value:
         case dict():
-            return ("object", sorted((key, settled(each)) for key, each in value.items()))
+            return ("object", sorted((key, _settle(each)) for key, each in value.items()))
         case list():
-            return ("array", [settled(each) for each in value])
+            return ("array", [_settle(each) for each in value])
         case tuple():
-            return tuple(map(settled, value))
+            return tuple(map(_settle, value))
         case Decimal():
             return plain_digits(value)
         case _:

@@ -3,19 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from cdc.mapping.literals import literal
 from cdc.proof.canonical import shown
 from cdc.proof.outcome import ColumnDifference, Difference, TableOutcome
-from cdc.proof.packing import Unlike
+from cdc.proof.packing import ROWS_AT_ONCE, Unlike
 from cdc.proof.sides import Sides
 from cdc.proof.snapshot import Snapshot
 from cdc.proof.target import ProvenTable, TargetRow
 from cdc.schema import Key, Row, Value
-
-AT_ONCE: Final = 1024
-"""Rows that are turned into columns at once: more would leave the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +146,8 @@ class RangeDigest:
         own = self._rows.own(rows)
         self._count += len(own)
         self._altered += self._rows.count_altered(own)
-        for at in range(0, len(own), AT_ONCE):
-            columns = list(zip(*own[at : at + AT_ONCE], strict=True))
+        for at in range(0, len(own), ROWS_AT_ONCE):
+            columns = list(zip(*own[at : at + ROWS_AT_ONCE], strict=True))
             try:
                 for packing, source in zip(self._packings, self._sources, strict=True):
                     packing.add(columns[source])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from psycopg import sql
 
@@ -10,13 +10,11 @@ from cdc.errors import GateMoved, TargetRefused
 from cdc.postgres.connection import Connection
 from cdc.postgres.keys import load_key
 from cdc.postgres.translate import translated
+from cdc.proof.packing import ROWS_AT_ONCE
 from cdc.proof.standing import Standing
 from cdc.proof.target import Bound, ProvenTable, TargetRange, TargetRow
 from cdc.resources import load_sql
 from cdc.schema import Key
-
-ROWS_AT_ONCE: Final = 1_024
-"""Of a whole table: more would leave the processor's cache."""
 
 
 class Snapshot:

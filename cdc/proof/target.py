@@ -14,14 +14,11 @@ from cdc.mapping.literals import literal
 from cdc.mapping.table import MappedTable
 from cdc.postgres.quarantine import PLACE
 from cdc.proof.canonical import Canonical, Form, plain_digits
-from cdc.proof.columns import ProvenColumn
+from cdc.proof.columns import OWN, ProvenColumn
 from cdc.proof.standing import Standing
 from cdc.schema import Key, Row, UndecodableText, Value
 
 COUNT: Final = sql.SQL("count(*)")
-
-_OWN: Final = "t"
-"""What the table is called in every query: a column of it may have the name of any other part."""
 
 _UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -84,6 +81,7 @@ class ProvenTable:
         self._source_forms = [(column.source, column.forms.of_source) for column in self.columns]
         self._target_forms = [column.forms.of_target for column in self.columns]
         self.table = sql.Identifier(mapped.schema, mapped.name)
+        self._from = sql.SQL("{} AS {}").format(self.table, sql.Identifier(OWN))
         self.ordered = all(column.type.ordered for column in mapped.key_columns)
         self._key = [_key_column(column.name, column.type.wire) for column in mapped.key_columns]
         self._key_types = [sql.SQL(_TYPES[column.type.wire]) for column in mapped.key_columns]
@@ -134,11 +132,11 @@ class ProvenTable:
             )
         ]
         return sql.SQL(
-            "SELECT {} FROM (SELECT {} FROM {} AS t WHERE {} ORDER BY {} LIMIT {}) AS r"
+            "SELECT {} FROM (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}) AS r"
         ).format(
             _list([COUNT, *last, *texts, *digests]),
             _list(chosen),
-            self.table,
+            self._from,
             self._within(after, end),
             _list(self._key),
             sql.Literal(limit),
@@ -158,13 +156,13 @@ class ProvenTable:
 
     def rows_query(self, after: Bound | None, end: Bound | None) -> sql.Composed:
         """The rows of a range, in key order."""
-        return sql.SQL("SELECT {} FROM {} AS t WHERE {} ORDER BY {}").format(
-            self._values(), self.table, self._within(after, end), _list(self._key)
+        return sql.SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+            self._values(), self._from, self._within(after, end), _list(self._key)
         )
 
     def all_query(self) -> sql.Composed:
         """All rows, in any order."""
-        return sql.SQL("SELECT {} FROM {} AS t").format(self._values(), self.table)
+        return sql.SQL("SELECT {} FROM {}").format(self._values(), self._from)
 
     def keys_query(self, keys: Sequence[Key]) -> tuple[sql.Composed, list[str]]:
         """The rows of these keys of SQLite; those that the target could not hold are left out."""
@@ -173,8 +171,8 @@ class ProvenTable:
             sql.SQL("{} = {}").format(key, sql.Identifier("w", f"w{i}"))
             for i, key in enumerate(self._key)
         ]
-        query = sql.SQL("SELECT {} FROM {} JOIN {} AS t ON {}").format(
-            self._values(), wanted, self.table, sql.SQL(" AND ").join(same)
+        query = sql.SQL("SELECT {} FROM {} JOIN {} ON {}").format(
+            self._values(), wanted, self._from, sql.SQL(" AND ").join(same)
         )
         return query, texts
 
@@ -193,6 +191,12 @@ class ProvenTable:
         columns = zip(*texts, strict=True) if texts else ((),) * len(names)
         return wanted, [_array(column) for column in columns]
 
+    def forms_of_rows(self, rows: Sequence[Row]) -> Iterator[TargetRow]:
+        """Rows of SQLite, at least one, in the form in which rows are compared."""
+        columns = list(zip(*rows, strict=True))
+        formed = [list(map(form, columns[at])) for at, form in self._source_forms]
+        return zip(*formed, strict=True)
+
     def rows(self, found: Sequence[Sequence[Any]]) -> Iterator[TargetRow]:
         """Rows that PostgreSQL has sent, in the form in which rows are compared."""
         return _by_column(self._target_forms, found)
@@ -200,7 +204,7 @@ class ProvenTable:
     def _values(self) -> sql.Composed:
         return _list(
             sql.SQL("{}::pg_catalog.text" if c.forms.as_text else "{}").format(
-                sql.Identifier(_OWN, c.name)
+                sql.Identifier(OWN, c.name)
             )
             for c in self.columns
         )
@@ -246,7 +250,7 @@ _TYPES: Final = {
 def _key_column(name: str, wire: str) -> sql.Composable:
     # In the order of bytes, whatever somebody has declared: that is SQLite's.
     collate = sql.SQL(' COLLATE "C"') if wire == "text" else sql.SQL("")
-    return sql.Identifier(_OWN, name) + collate
+    return sql.Identifier(OWN, name) + collate
 
 
 def _list(parts: Iterable[sql.Composable]) -> sql.Composed:

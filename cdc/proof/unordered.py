@@ -8,18 +8,16 @@ that were touched since, as of any table.
 """
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from decimal import Decimal
 from hashlib import blake2b
 from typing import Final, cast
 
 import apsw
 
 from cdc.mapping.literals import literal
-from cdc.proof.canonical import Canonical, plain_digits
 from cdc.proof.outcome import Difference, TableOutcome, What
-from cdc.proof.packing import settled
+from cdc.proof.packing import ROWS_AT_ONCE, settled
 from cdc.proof.rows import RowComparison, SourceRange
 from cdc.proof.sides import Sides
 from cdc.proof.snapshot import Snapshot, snapshot
@@ -29,9 +27,6 @@ from cdc.sqlite.walk import TableWalk
 
 CHUNK: Final = 20_000
 
-AT_ONCE: Final = 1024
-"""Rows that are formed and looked for together: more would leave the processor's cache."""
-
 MOST_OWED: Final = 10_000
 """Rows that differ which are compared once more, to name their columns."""
 
@@ -39,41 +34,13 @@ MOST_OWED: Final = 10_000
 Mark = tuple[str, bytes]
 """A key, and what tells its row from any other."""
 
-_FLAT: Final = frozenset((type(None), bool, int, bytes, str))
-"""The types of values that have one form only."""
 
-
-class Marks:
-    """What tells the rows of one table apart, in the form in which both sides are compared."""
-
-    def __init__(self, table: ProvenTable) -> None:
-        self._key_at = table.key_at
-        self._source_forms = [(column.source, column.forms.of_source) for column in table.columns]
-
-    def of_source(self, rows: Sequence[Row]) -> Iterator[Mark]:
-        """The mark of each row of SQLite, in their order."""
-        columns = list(zip(*rows, strict=True))
-        return self._made([list(map(form, columns[at])) for at, form in self._source_forms])
-
-    def of_target(self, rows: Sequence[TargetRow]) -> Iterator[Mark]:
-        """The mark of each row of PostgreSQL, in their order."""
-        return self._made([list(column) for column in zip(*rows, strict=True)])
-
-    def _made(self, columns: Sequence[list[Canonical]]) -> Iterator[Mark]:
-        settled_ = [_settled(column) for column in columns]
-        keys = zip(*(settled_[at] for at in self._key_at), strict=True)
-        for key, row in zip(keys, zip(*settled_, strict=True), strict=True):
-            yield repr(key), blake2b(repr(row).encode(), digest_size=16).digest()
-
-
-def _settled(values: list[Canonical]) -> list[Canonical]:
-    """The values of a column in their one form, which most of them have already."""
-    kinds = {type(value) for _, value in values}
-    if _FLAT.issuperset(kinds):
-        return values
-    if kinds == {Decimal}:
-        return [(tag, plain_digits(value)) for tag, value in values]
-    return list(map(settled, values))
+def marks(table: ProvenTable, rows: Iterable[TargetRow]) -> Iterator[Mark]:
+    """The mark of each row, in their order: of either side's rows, in the form that is compared."""
+    columns = [settled(column) for column in zip(*rows, strict=True)]
+    keys = zip(*(columns[at] for at in table.key_at), strict=True)
+    for key, row in zip(keys, zip(*columns, strict=True), strict=True):
+        yield repr(key), blake2b(repr(row).encode(), digest_size=16).digest()
 
 
 class Scratch:
@@ -88,12 +55,12 @@ class Scratch:
         self.rows = 0
         """How many rows were taken."""
 
-    def fill(self, table: ProvenTable, marks: Marks, seen: Snapshot) -> None:
+    def fill(self, table: ProvenTable, seen: Snapshot) -> None:
         """Take all rows of a snapshot."""
         with self._db:
             for rows in seen.all_rows():
                 forms = (pickle.dumps(table.key_of(row)) for row in rows)
-                made = zip(marks.of_target(rows), forms, strict=True)
+                made = zip(marks(table, rows), forms, strict=True)
                 self._db.executemany(
                     "INSERT INTO seen VALUES (?, ?, ?)", ((*mark, form) for mark, form in made)
                 )
@@ -125,15 +92,14 @@ def compare_whole(sides: Sides, rows: RowComparison, outcome: TableOutcome) -> N
     """Compare a table, whatever the order of its keys."""
     file = sides.file
     walk = TableWalk(file.file, sides.captured.source)
-    marks = Marks(sides.table)
     with closing(Scratch()) as scratch:
         with sides.target.lease() as conn, snapshot(conn, sides.table) as seen:
             rows.look(seen)
-            scratch.fill(sides.table, marks, seen)
+            scratch.fill(sides.table, seen)
         outcome.target_rows = scratch.rows
         outcome.position = seen.position
         file.following.forget(seen.position)
-        matching = _Matching(sides, rows, outcome, scratch, marks)
+        matching = _Matching(sides, rows, outcome, scratch)
         place, last = None, False
         while not last:
             with file.reading() as bound:
@@ -155,21 +121,20 @@ class _Matching:
         rows: RowComparison,
         outcome: TableOutcome,
         scratch: Scratch,
-        marks: Marks,
     ) -> None:
         self._sides = sides
         self._rows = rows
         self._outcome = outcome
         self._scratch = scratch
-        self._marks = marks
         self._suspects = 0
 
     def add(self, rows: Sequence[Row], position: int) -> None:
         """Match rows as they were after `position`."""
         matched = []
-        for at in range(0, len(rows), AT_ONCE):
-            some = rows[at : at + AT_ONCE]
-            keys, ours = zip(*self._marks.of_source(some), strict=True)
+        table = self._sides.table
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[at : at + ROWS_AT_ONCE]
+            keys, ours = zip(*marks(table, table.forms_of_rows(some)), strict=True)
             theirs = self._scratch.take(keys)
             for row, own, other in zip(some, ours, theirs, strict=True):
                 if own == other:

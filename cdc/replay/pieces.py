@@ -20,7 +20,7 @@ from cdc.event import AT, LAYOUT, SEQ, Event, digest
 from cdc.rebuilt import Standing
 from cdc.replay.plan import Plan
 from cdc.replay.store import Store
-from cdc.replay.stretches import Stretch
+from cdc.replay.stretches import Search, Stretch
 from cdc.schema import Table
 from cdc.sqlite.log import Position
 
@@ -125,8 +125,8 @@ class _Reading:
 
     def _archived(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:
         segments = self._store.segments(after, up_to)
-        found = self._store.scan.stretches(segments, tables, after, up_to, self._most)
-        for stretch in found:
+        search = Search(segments, tables, after, up_to, self._most)
+        for stretch in self._store.scan.stretches(search):
             yield _piece(stretch, tables)
 
     def _live(self, after: int, up_to: int, tables: Mapping[int, Table]) -> Iterator[Piece]:

@@ -1,14 +1,13 @@
 """The archive of one source looked through for its stretches, here or in a second process."""
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final
 
 from cdc.archive.segment import Segment
 from cdc.helper import Helper
 from cdc.logs import fields
-from cdc.replay.stretches import SEGMENTS_AHEAD, Stretch, stretches
-from cdc.schema import Table
+from cdc.replay.stretches import SEGMENTS_AHEAD, Search, Stretch, stretches
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +31,11 @@ class ArchiveScan:
         if self._waiting is None and _is_worth_a_helper(segments):
             self._waiting = self._helper()
 
-    def stretches(
-        self,
-        segments: Sequence[Segment],
-        tables: Mapping[int, Table],
-        after: int,
-        up_to: int,
-        most: int,
-    ) -> Iterator[Stretch]:
-        """As `cdc.replay.stretches.stretches`."""
-        if _is_worth_a_helper(segments):
-            return self._helped(segments, tables, after, up_to, most)
-        return stretches(segments, tables, after, up_to, most, lines_of=self._lines_of)
+    def stretches(self, search: Search) -> Iterator[Stretch]:
+        """The stretches of a search."""
+        if _is_worth_a_helper(search.segments):
+            return self._helped(search)
+        return stretches(search, lines_of=self._lines_of)
 
     def close(self) -> None:
         """End the helper that nobody has needed; may be repeated."""
@@ -54,23 +46,17 @@ class ArchiveScan:
     def _helper(self) -> Helper[Stretch]:
         return Helper(stretches, on_lost=self._report_lost)
 
-    def _helped(
-        self,
-        segments: Sequence[Segment],
-        tables: Mapping[int, Table],
-        after: int,
-        up_to: int,
-        most: int,
-    ) -> Iterator[Stretch]:
+    def _helped(self, search: Search) -> Iterator[Stretch]:
         """The stretches, made by another process as soon as it is ready."""
         here: Generator[Stretch, None, None] | None = None
+        after = search.after
 
         def make_here() -> Stretch | None:
             nonlocal here
             if here is None:
                 # What is read ahead until the helper is ready would be read for nothing.
                 ahead = 0 if helper.there else SEGMENTS_AHEAD
-                here = stretches(*rest(), lines_of=self._lines_of, ahead=ahead)
+                here = stretches(search.behind(after), lines_of=self._lines_of, ahead=ahead)
             return next(here, None)
 
         def hand_over() -> tuple[object, ...]:
@@ -78,11 +64,7 @@ class ArchiveScan:
             if here is not None:
                 here.close()
                 here = None
-            return rest()
-
-        def rest() -> tuple[Sequence[Segment], Mapping[int, Table], int, int, int]:
-            left = [each for each in segments if each.events.last > after]
-            return left, tables, after, up_to, most
+            return (search.behind(after),)
 
         helper, self._waiting = self._waiting or self._helper(), None
         try:

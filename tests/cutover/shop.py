@@ -83,6 +83,14 @@ def returning(site) -> bool:
     return all(lag.state == "returning" for lag in site.lags())
 
 
+def moved_over(site):
+    """The same two files, whose PostgreSQL is master, with a daemon that brings its writes back."""
+    replicated(site)
+    assert run(site, Cutover).outcome == "switched"
+    wait_until(lambda: returning(site))
+    return site
+
+
 def mode(site) -> str:
     with site.target() as target, target.lease() as conn:
         return switches.mode(conn, switches.SINCE_VERSION)

@@ -14,10 +14,11 @@ from cdc.cutover import back
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from cdc.proof import suspects
+from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 
 from .conftest import run
-from .shop import MORE, masters, prove, replicated, returning
+from .shop import MORE, masters, moved_over, prove, replicated, returning
 
 PRICE = "SELECT price FROM orders WHERE id = 1"
 
@@ -174,7 +175,7 @@ def test_a_signal_ends_a_cutover_as_ctrl_c_does(site):
     command.stderr.close()
     command.send_signal(signal.SIGTERM)
     wait_until(ran.exists)
-    assert not alive(int(pid.read_text()))
+    assert is_gone(int(pid.read_text()))
     command.send_signal(signal.SIGTERM)
     with command.stdout:
         report = json.loads(command.stdout.read())
@@ -219,9 +220,7 @@ def test_an_interrupt_behind_the_switch_is_told_as_that(site):
 def test_an_interrupt_before_the_files_are_open_leaves_no_doubt_that_they_are_not(
     site, monkeypatch
 ):
-    shop = replicated(site)
-    assert run(shop, Cutover).outcome == "switched"
-    wait_until(lambda: returning(shop))
+    shop = moved_over(site)
     with monkeypatch.context() as patch:
         patch.setattr(back.files, "give_back", interrupt)
         report = run(shop, Rollback)
@@ -234,14 +233,6 @@ def test_an_interrupt_before_the_files_are_open_leaves_no_doubt_that_they_are_no
 
 def interrupt(*_):
     raise KeyboardInterrupt
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.soak

@@ -16,16 +16,12 @@ from tests.support.page import Page
 from tests.support.waiting import wait_until
 
 from .conftest import run
-from .shop import die, masters, replicated, returning, sqlite_writes
+from .shop import die, masters, moved_over, returning, sqlite_writes
 
 
 @pytest.fixture
 def moved(site):
-    """Two files whose PostgreSQL is master, with a daemon that brings its writes back."""
-    replicated(site)
-    assert run(site, Cutover).outcome == "switched"
-    wait_until(lambda: returning(site))
-    return site
+    return moved_over(site)
 
 
 def ours(site) -> list:

@@ -5,11 +5,10 @@ import pytest
 
 from cdc.cutover.atrest import AtRest, SourceAtRest
 from cdc.cutover.back import Rollback
-from cdc.cutover.forward import Cutover
 from tests.support.waiting import wait_until
 
 from .conftest import run
-from .shop import masters, replicated, returning
+from .shop import masters, moved_over
 
 MANY = 1_000
 
@@ -21,11 +20,7 @@ FILL = (
 
 @pytest.fixture
 def moved(site):
-    """PostgreSQL is the master, and each write there is brought back."""
-    replicated(site)
-    assert run(site, Cutover).outcome == "switched"
-    wait_until(lambda: returning(site))
-    return site
+    return moved_over(site)
 
 
 def came_back(site) -> bool:

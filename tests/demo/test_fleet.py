@@ -13,6 +13,7 @@ import pytest
 import cdc
 from cdc.demo import files
 from cdc.demo.fleet import SERVICES, Fleet, ServiceFailed
+from tests.support.processes import is_gone
 
 PARENT = """
 import sys, time
@@ -23,19 +24,6 @@ fleet = Fleet.start(Path(sys.argv[1]), pace=20)
 print(*fleet.pids.values(), flush=True)
 time.sleep(60)
 """
-
-
-def is_gone(pid):
-    """A process that nobody has waited for yet is gone as well."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def until(condition, seconds=10.0):

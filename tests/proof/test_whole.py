@@ -10,7 +10,7 @@ from cdc.crossing.pairs import pairs
 from cdc.proof import tables
 from cdc.proof.snapshot import snapshot
 from cdc.proof.target import ProvenTable
-from cdc.proof.unordered import Marks, Scratch
+from cdc.proof.unordered import Scratch, marks
 from cdc.proof.watch import DriftWatch
 from cdc.sqlite.connection import SourceFile
 from cdc.stop import Stop
@@ -139,12 +139,11 @@ def test_a_row_answers_for_one_key_only(loose):
         with SourceFile(loose.file()) as file:
             found = {each.captured.name: each.mapped for each in pairs(conn, file, "shop")}
         table = ProvenTable("shop", found["log"])
-        marks = Marks(table)
         with snapshot(conn, table) as seen:
-            scratch.fill(table, marks, seen)
+            scratch.fill(table, seen)
         assert scratch.rows == 3000
         rows = [("2025-06-01 00:01:00", 1 / 8.0), ("2025-06-01T00:01:00-04:00", 1 / 8.0)]
-        (key, row), (same, _) = marks.of_source(rows)
+        (key, row), (same, _) = marks(table, table.forms_of_rows(rows))
         assert key == same
         assert scratch.take([key, same, "nothing"]) == [row, None, None]
         assert scratch.take([key]) == [None]
