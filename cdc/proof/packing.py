@@ -329,6 +329,15 @@ def _join_canonical(values: Iterable[Canonical | None]) -> bytes:
 def settled(values: Sequence[Canonical]) -> Sequence[Canonical]:
     """The values of a column with what is nested in one order and every number in one form, which
     most of them have already.
+
+    >>> [text] = {
+    ...     repr(each)
+    ...     for each in settled([("json", {"b": 1, "a": [2]}), ("json", {"a": [2], "b": 1})])
+    ... }
+    >>> settled([("number", Decimal("1.50")), ("number", Decimal("1E+3"))])
+    [('number', '1.5'), ('number', '1000')]
+    >>> settled([("json", Decimal("2.0")), ("null", None)])
+    [('json', '2'), ('null', None)]
     """
     kinds = {type(value) for _, value in values}
     if _SETTLED.issuperset(kinds):
