@@ -1,6 +1,10 @@
 """The copy: exact whatever is written beside it, and resumed where it was cut off."""
 
+import signal
+
 import pytest
+
+from tests.support.held_copy import held_copy
 
 BIG = """
 CREATE TABLE big (id INTEGER PRIMARY KEY, a TEXT, b REAL, n INTEGER);
@@ -56,11 +60,6 @@ def connections(site):
     return site.postgres(query)[0][0]
 
 
-def copied_so_far(site):
-    known = site.postgres("SELECT to_regclass('cdc.captured_table') IS NOT NULL")[0][0]
-    return sum(site.copied_rows().values()) if known else 0
-
-
 def test_copy_is_exact_beside_heavy_writes(exact):
     """Keys that change, rows that come and go, before the copy reaches them and after."""
     copying = exact
@@ -93,9 +92,8 @@ def test_copy_is_exact_beside_heavy_writes(exact):
 def test_kill_during_the_copy_resumes_at_the_last_chunk(exact):
     """Progress is a row in the target: no chunk is copied twice, none is left out."""
     copying = exact
-    daemon = copying.start()
-    daemon.wait_until(lambda: copied_so_far(copying) > 5000)
-    daemon.kill()
+    with held_copy(copying) as daemon:
+        daemon.kill()
     before, created = copying.copied_rows(), copying.created()
     # Whoever reads is told that the copy is not complete.
     assert copying.cdc("lag").code == 1
@@ -112,9 +110,9 @@ def test_kill_during_the_copy_resumes_at_the_last_chunk(exact):
 
 def test_stop_during_the_copy_is_quick_and_loses_nothing(copying):
     """SIGTERM ends the copy at its next chunk."""
-    daemon = copying.start()
-    daemon.wait_until(lambda: copied_so_far(copying) > 2000)
-    assert daemon.stop(seconds=10) == 0
+    with held_copy(copying) as daemon:
+        daemon.send(signal.SIGTERM)
+    assert daemon.ended(10) == 0
     assert not all(lag.copied for lag in copying.lags())
     copying.catch_up()
     copying.assert_equal()
