@@ -190,19 +190,32 @@ class SourceArchive:
         if count and not self._is_replayed():
             # Recorded first: what is deleted then is missed by nobody.
             self._record(ends_of(chain, first=count))
-            chain.let_go(chain.segments[:count])
-            log.info(
-                "Deleted %d segments of the archive of %s that no state needs which is kept.",
-                count,
-                self.source.name,
-                extra=fields("archive_thinned", source=self.source.name, segments=count),
-            )
+            self._delete(chain, count)
         if settings.keep_days:
             self._end_old_logs(chain, before=now - settings.keep_days * DAY_SECONDS)
 
     def _is_replayed(self) -> bool:
         with self._target.lease() as conn:
             return hold_back.is_replayed(conn, self.source.name)
+
+    def _delete(self, chain: Chain, count: int) -> None:
+        """Delete so many segments, oldest first, until somebody begins to read them."""
+        deleted = 0
+        with self._target.lease() as conn:
+            while deleted < count:
+                # One at a time: whoever asks for events waits for no more than that.
+                with hold_back.unless_replayed(conn, self.source.name) as free:
+                    if not free:
+                        break
+                    chain.let_go(chain.segments[:1])
+                    deleted += 1
+        if deleted:
+            log.info(
+                "Deleted %d segments of the archive of %s that no state needs which is kept.",
+                deleted,
+                self.source.name,
+                extra=fields("archive_thinned", source=self.source.name, segments=deleted),
+            )
 
     def _end_old_logs(self, chain: Chain, *, before: float) -> None:
         for log_id in logs(self._directory, self.source.name):

@@ -4,6 +4,8 @@ Whoever asks for events and whoever prunes take turns, by a lock of the table: s
 each event whether it was asked for before it was given up.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -48,6 +50,14 @@ def holds(conn: Connection, source: str) -> list[Hold]:
 def is_replayed(conn: Connection, source: str) -> bool:
     """Whether somebody may be reading what is archived of a source."""
     return any(hold.owner.startswith(REPLAY) for hold in holds(conn, source))
+
+
+@contextmanager
+def unless_replayed(conn: Connection, source: str) -> Iterator[bool]:
+    """Whether nobody reads what is archived of a source; nor does anybody begin to in the block."""
+    with translated(f"keep replays of {source!r} waiting"), conn.transaction():
+        conn.execute(_TURN)
+        yield not is_replayed(conn, source)
 
 
 def keep_from(conn: Connection, source: str, owner: str, seq: int, *, seconds: float) -> bool:

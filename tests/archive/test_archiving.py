@@ -255,23 +255,58 @@ def test_a_bit_that_flips_anywhere_in_the_store_is_named_with_its_segment(store)
     assert list(audit(chain, known)) == []
 
 
-def test_segments_go_when_no_state_needs_them(store):
-    """By size: what the newest state is rebuilt from stays, and the ends are known. None goes while
-    they are replayed.
-    """
+def begin_replay(site):
+    with site.target() as target, target.lease() as conn:
+        assert hold_back.keep_from(conn, "shop", "replay 7", 10**6, seconds=60)
+
+
+def end_replay(site):
+    with site.target() as target, target.lease() as conn:
+        hold_back.let_go(conn, "shop", "replay 7")
+
+
+@pytest.fixture
+def outgrown(store):
+    """More segments than are to be kept, all of them there because they are being replayed."""
     site = store.site
     site.configure(more="[archive]\nprune_after_seconds = 0\nkeep_mb = 1\nsegment_mb = 1\n")
     site.sqlite(WRITES[0])
     site.catch_up()
     for _ in range(3):
         site.sqlite("UPDATE t SET w = hex(randomblob(1500))")
+        begin_replay(site)
         with site.target() as target, target.lease() as conn:
             archived.want_baselines(conn, "shop", ["t"])
-            assert hold_back.keep_from(conn, "shop", "replay 7", 10**6, seconds=60)
         site.catch_up()
-        assert store.archive.chain.segments[0].number == 1  # a replay may be reading it
-    with site.target() as target, target.lease() as conn:
-        hold_back.let_go(conn, "shop", "replay 7")
+        assert store.archive.chain.segments[0].number == 1
+    return store
+
+
+def test_none_goes_from_under_a_replay_that_begins_right_then(outgrown, monkeypatch):
+    """Between the look whether anybody reads them, and the moment at which the first would go."""
+    site = outgrown.site
+    end_replay(site)
+    record = archived.record_ends
+
+    def and_begin(conn, ends):
+        record(conn, ends)
+        begin_replay(site)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(archived, "record_ends", and_begin)
+        site.catch_up()
+    assert outgrown.archive.chain.segments[0].number == 1
+    assert outgrown.findings() == []
+    end_replay(site)
+    site.catch_up()
+    assert outgrown.archive.chain.segments[0].number > 1
+    assert outgrown.findings() == []
+
+
+def test_segments_go_when_no_state_needs_them(outgrown):
+    """By size: what the newest state is rebuilt from stays, and the ends are known."""
+    store, site = outgrown, outgrown.site
+    end_replay(site)
     site.catch_up()
     assert store.archive.chain.segments[0].number > 1
     assert store.findings() == []

@@ -2,8 +2,9 @@
 
 import pytest
 
+from cdc.errors import TargetUnavailable
 from cdc.postgres import hold_back, state
-from cdc.postgres.connection import Target
+from cdc.postgres.connection import Target, hurried
 
 
 @pytest.fixture
@@ -39,3 +40,20 @@ def test_a_hold_expires(conn):
     """Who held events and died does not keep them for ever."""
     assert hold_back.keep_from(conn, "shop", "proof", 10, seconds=-1)
     assert hold_back.give_up(conn, "shop", 100) == 100
+
+
+def test_nobody_begins_to_read_while_segments_go(conn, dsn):
+    """Whoever asks for events waits until the block ends; whoever has asked is seen in it."""
+    with hold_back.unless_replayed(conn, "shop") as free, Target(dsn) as target:
+        assert free
+        with (
+            target.lease() as other,
+            hurried(other, milliseconds=50),
+            pytest.raises(TargetUnavailable, match="lock"),
+        ):
+            hold_back.keep_from(other, "shop", "replay 7", 10, seconds=60)
+    assert hold_back.keep_from(conn, "shop", "replay 7", 10, seconds=60)
+    with hold_back.unless_replayed(conn, "shop") as free:
+        assert not free
+    with hold_back.unless_replayed(conn, "other") as free:
+        assert free
