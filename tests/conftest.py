@@ -44,6 +44,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[SERVER].cleanup()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: a quarter of the time these tests only wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a worker report what a test has logged, though half a surrogate pair be in it."""

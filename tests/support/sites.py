@@ -69,6 +69,8 @@ class Site:
         """A connection to a file, which is made where it is missing."""
         db = apsw.Connection(str(self.file(name)))
         db.set_busy_timeout(10_000)
+        # What a crash of the machine would do to these data is of no interest.
+        db.execute("PRAGMA synchronous = OFF")
         try:
             yield db
         finally:
