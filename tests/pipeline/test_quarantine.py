@@ -88,7 +88,10 @@ def write(request, shelf, monkeypatch):
 
 @MISFIT
 def test_a_row_that_does_not_fit_is_set_aside_whole(shelf, write, misfit):
-    """By whichever way it comes: whole, exact, with its column and reason; the rest arrives."""
+    """By whichever way it comes: whole, exact, with its column and reason; the rest arrives.
+
+    A delete in SQLite removes the entry, also of a key that the target could never hold.
+    """
     table, row, column = misfit
     write(table, row)
     [entry] = entries(shelf)
@@ -98,6 +101,16 @@ def test_a_row_that_does_not_fit_is_set_aside_whole(shelf, write, misfit):
     assert entry.reason
     assert shelf.postgres(f"SELECT count(*) FROM {table}") == [(1,)]
     shelf.assert_equal()
+    delete(shelf, table, row)
+    assert entries(shelf) == []
+    shelf.assert_equal()
+
+
+def delete(shelf, table, row):
+    """Delete the row of that key in SQLite, and have the delete arrive."""
+    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
+    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
+    shelf.catch_up()
 
 
 GOOD = {"things": (7, 7.5, "seven", b"7"), "named": ("seven", 7)}
@@ -113,22 +126,7 @@ def test_a_key_moves_between_target_and_quarantine(shelf, write, table, row, _co
         write(table, image)
         assert len(entries(shelf)) == expected
         shelf.assert_equal()
-    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
-    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
-    shelf.catch_up()
-    assert entries(shelf) == []
-    shelf.assert_equal()
-
-
-@MISFIT
-def test_a_deleted_row_leaves_the_quarantine(shelf, write, misfit):
-    """A delete in SQLite removes the entry, also of a key that the target could never hold."""
-    table, row, _ = misfit
-    write(table, row)
-    assert len(entries(shelf)) == 1
-    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
-    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
-    shelf.catch_up()
+    delete(shelf, table, row)
     assert entries(shelf) == []
     shelf.assert_equal()
 

@@ -130,7 +130,7 @@ class Replica:
 
 @pytest.mark.parametrize("bulk_rows", [1, 3, 1000])
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS, batch_events=st.sampled_from([1, 2, 3, 50_000]))
 def test_every_key_is_in_one_place(site, monkeypatch, bulk_rows, steps, batch_events):
