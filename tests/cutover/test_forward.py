@@ -76,6 +76,8 @@ def test_what_is_written_once_a_hold_has_ended_by_itself_is_no_difference(shop, 
                     shop.sqlite("UPDATE orders SET price = 7.5 WHERE id = 1")
                     break
                 os.kill(daemon, signal.SIGCONT)
+            else:
+                pytest.fail("the daemon was in the middle of a read each time")
         try:
             check(at_rest, seconds)
         finally:

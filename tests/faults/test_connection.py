@@ -53,6 +53,8 @@ def test_connection_cut_during_the_copy(audited, proxy):
         proxy.arm(cut)
     daemon.wait_until(lambda: proxy.cuts == 4)
     daemon.wait_for("tailing")
+    actions = [line["action"] for line in daemon.lines]
+    assert actions.index("waiting") < actions.index("tailing")
     storm.stop()
     audited.wait_until_equal(daemon=daemon)
     audited.assert_exactly_once()
