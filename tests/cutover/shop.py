@@ -83,9 +83,9 @@ def returning(site) -> bool:
     return all(lag.state == "returning" for lag in site.lags())
 
 
-def moved_over(site):
+def moved_over(site, more: str = MORE):
     """The same two files, whose PostgreSQL is master, with a daemon that brings its writes back."""
-    replicated(site)
+    replicated(site, more)
     assert run(site, Cutover).outcome == "switched"
     wait_until(lambda: returning(site))
     return site

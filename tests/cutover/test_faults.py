@@ -80,8 +80,7 @@ def test_a_wrong_row_on_either_side_stops_the_cutover(site):
 
 def test_a_wrong_row_on_either_side_stops_the_rollback(site):
     """It is named, PostgreSQL goes on, and it comes back once it is written there again."""
-    shop = replicated(site)
-    assert run(shop, Cutover).outcome == "switched"
+    shop = moved_over(site)
     for plant in PLANTS:
         wait_until(lambda: returning(shop))
         plant(shop, 99.0)
@@ -116,9 +115,7 @@ def test_with_too_much_to_look_at_again_every_row_is_compared_once_more(site, mo
 @pytest.mark.soak
 def test_queue_triggers_that_somebody_has_disabled_stop_the_rollback(site):
     """What was written without them has not come back, and they are looked at when all is shut."""
-    shop = replicated(site)
-    assert run(shop, Cutover).outcome == "switched"
-    wait_until(lambda: returning(shop))
+    shop = moved_over(site)
 
     def at(state: str) -> None:
         if state == "begun":

@@ -12,7 +12,7 @@ from cdc.sqlite.hold import Hold
 from tests.support.waiting import wait_until
 
 from .conftest import run
-from .shop import replicated, returning
+from .shop import moved_over, replicated, returning
 
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -110,9 +110,7 @@ def test_a_transaction_of_postgresql_open_across_the_rollback(write, site):
     and however it writes, nothing is committed.
     """
     site.sqlite(f"{CREATE};{FILL}", name="other.db")
-    shop = replicated(site)
-    assert run(shop, Cutover).outcome == "switched"
-    wait_until(lambda: returning(shop))
+    shop = moved_over(site)
     early, late, passed = [], [], []
 
     def end_the_early_ones() -> None:

@@ -18,7 +18,7 @@ from tests.support.proxy import Proxy
 from tests.support.waiting import wait_until
 
 from .conftest import run
-from .shop import MORE, die, masters, mode, replicated, returning
+from .shop import MORE, die, masters, mode, moved_over, replicated, returning
 
 SOON = MORE.replace("takeover_seconds = 0\n", "takeover_seconds = 0.1\n")
 
@@ -98,9 +98,7 @@ def test_the_daemon_goes_back_when_the_health_fails_again_and_again(site):
 def test_an_attempt_that_stopped_the_services_and_failed_is_not_repeated(site):
     """They are started again, and the rest is the operator's."""
     more = AUTOMATIC + CAREFUL + '[[hooks]]\non = "stop"\ncommand = ["test", "!", "-e", "unwell"]\n'
-    shop = replicated(site, more.replace("look_seconds = 0.2", "look_seconds = 3600"))
-    assert run(shop, Cutover).outcome == "switched"
-    wait_until(lambda: returning(shop))
+    shop = moved_over(site, more.replace("look_seconds = 0.2", "look_seconds = 3600"))
     (shop.folder / "started").unlink()
     (shop.folder / "unwell").touch()
     with shop.target() as target:
@@ -181,10 +179,8 @@ def test_a_daemon_that_dies_in_its_own_rollback_leaves_it_to_the_next(site):
     """The decision is made again, by the health that still fails; nothing is lost or half open."""
     kill = "test -e killed || { touch killed; kill -9 $PPID; }"
     more = AUTOMATIC + CAREFUL + f'[[hooks]]\non = "stop"\ncommand = ["sh", "-c", "{kill}"]\n'
-    shop = replicated(site, more)
-    (shop.folder / "killed").touch()  # not by the cutover
-    assert run(shop, Cutover).outcome == "switched"
-    wait_until(lambda: returning(shop))
+    (site.folder / "killed").touch()  # not by the cutover
+    shop = moved_over(site, more)
     (shop.folder / "killed").unlink()
     (shop.folder / "unwell").touch()
     assert shop.cdc.last_daemon.ended(60) == -9
