@@ -14,7 +14,7 @@ from cdc.replay import pieces, scan, stretches
 from cdc.replay.goal import Until, find_goal
 from cdc.replay.plan import make_plan
 from cdc.replay.store import open_store
-from cdc.replay.stretches import Stretch
+from cdc.replay.stretches import Search, Stretch
 from tests.support.losing import lose_at
 
 NOWHERE_YET = Standing("", 0, b"", None, 0, {})
@@ -53,6 +53,15 @@ def test_segment_is_read_once_however_many_chunks_lie_in_it(past, monkeypatch):
     for seq in range(first.first, first.last):
         assert [piece.count for piece in reading.stretches(seq, seq + 1)] == [1]
     assert opened.count(segment) == 1
+
+
+def test_what_is_left_of_a_search_begins_where_its_next_event_is(past):
+    """Be that the last one of a segment, or the first of the next."""
+    segments = past.segments(0, past.newest)
+    search = Search(segments, {}, 0, past.newest, 60)
+    last = segments[0].events.last
+    assert search.behind(last - 1).segments == segments
+    assert search.behind(last).segments == segments[1:]
 
 
 @pytest.fixture
