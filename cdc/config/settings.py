@@ -194,8 +194,11 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     ] = ("*",)
     exclude: Annotated[
         TablePatterns,
-        Meta(description="Patterns of tables to leave out; they win over include."),
-    ] = ()
+        Meta(
+            description="Patterns of tables to leave out; they win over include. The default names "
+            "the tables that Alembic builds for a moment where it makes a table anew."
+        ),
+    ] = ("_alembic_tmp_*",)
     tables: Annotated[
         dict[str, TableConfig], Meta(description="Overrides by the table's name in SQLite.")
     ] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Which target a captured table goes on with, when it or its capture is not what it was."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from cdc.mapping import definition
 from cdc.mapping.table import MappedTable
@@ -9,13 +10,89 @@ from cdc.postgres.state import CapturedTable
 from cdc.sqlite.captures import Captured, Forebear
 
 
-def predecessor(capture: Captured, known: Mapping[str, CapturedTable]) -> CapturedTable | None:
-    """The target of an earlier capture of the table, under this name or the one it had before."""
-    for forebear in capture.forebears:
-        for table in known.values():
-            if table.definition["capture"] == forebear.id:
-                return table
-    return known.get(capture.name)
+class Descent:
+    """Which target each of the captured tables goes on with; `known` are the targets that there are
+    by the names of their tables.
+    """
+
+    def __init__(self, captured: Collection[Captured], known: Mapping[str, CapturedTable]) -> None:
+        self._captured = captured
+        self._known = known
+        self._made_for = {table.definition["capture"]: table for table in known.values()}
+        self._alive = {each for capture in captured for each in _line(capture)}
+
+    @property
+    def followed(self) -> set[str]:
+        """The names of the known targets that a captured table goes on with."""
+        found = map(self.predecessor, self._captured)
+        return {existing.name for existing in found if existing is not None}
+
+    def lives_on(self, table: CapturedTable) -> bool:
+        """Whether what this target was made for is a captured table now, or has gone into one."""
+        return table.definition["capture"] in self._alive
+
+    def predecessor(self, capture: Captured) -> CapturedTable | None:
+        """The target of an earlier capture of the table, under this name or the one it had before.
+
+        A rebuild may be seen between its DROP and its RENAME: then the table's own target, which
+        lives on nowhere else, has been waiting for it under its name.
+        """
+        own = self._known.get(capture.name)
+        if own is not None and not self.lives_on(own):
+            return own
+        line = (self._made_for.get(each) for each in _line(capture))
+        return next((table for table in line if table is not None), None)
+
+
+def _line(capture: Captured) -> Iterator[str]:
+    """The ids of a capture and of those that it goes on from, nearer ones first."""
+    yield capture.id
+    yield from (forebear.id for forebear in capture.forebears)
+
+
+Place = tuple[str, ...]
+"""What no two targets may share: a table's name in its source, or a target's schema and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What a captured table becomes; `kept` where that is what the `existing` target is."""
+
+    capture: Captured
+    existing: CapturedTable | None
+    mapped: MappedTable
+    kept: bool
+
+    @property
+    def takes(self) -> set[Place]:
+        """The names that it has from now on: its own, and its target's."""
+        return {(self.capture.name,), (self.mapped.schema, self.mapped.name)}
+
+    @property
+    def leaves(self) -> set[Place]:
+        """The names that others may have from now on; none where its target moves nowhere."""
+        if self.existing is None:
+            return set()
+        had = {(self.existing.name,), (self.existing.target_schema, self.existing.target_name)}
+        return had - self.takes
+
+
+def together(successions: Iterable[Succession]) -> list[list[Succession]]:
+    """Groups of those whose names go from one to another, so that they change all or none.
+
+    A log that is moved on (log to log_1, log_1 to log_2) is one, two tables that swap names are
+    another.
+    """
+    groups = {each.capture.name: [each] for each in successions}
+    leaving = {place: group for group in groups.values() for place in group[0].leaves}
+    for group in list(groups.values()):
+        for place in group[0].takes & leaving.keys():
+            ours = groups[group[0].capture.name]
+            others = groups[leaving[place][0].capture.name]
+            if others is not ours:
+                ours.extend(others)
+                groups.update((each.capture.name, ours) for each in others)
+    return list({id(group): group for group in groups.values()}.values())
 
 
 def origins(capture: Captured, existing: CapturedTable, table: MappedTable) -> Origins:
@@ -34,12 +111,6 @@ def origins(capture: Captured, existing: CapturedTable, table: MappedTable) -> O
             for target, column in zip(table.columns, wanted, strict=True)
         )
     )
-
-
-def absorbed(name: str, known: Mapping[str, CapturedTable], captured: list[Captured]) -> bool:
-    """Whether a table that is gone lives on in another one, which had a target before."""
-    ids = {forebear.id for capture in captured for forebear in capture.forebears}
-    return known[name].definition["capture"] in ids
 
 
 def _names_before(capture: Captured, existing: CapturedTable) -> tuple[str | None, ...]:

@@ -1,25 +1,24 @@
 """The target tables of a source: mapped, made where they are missing, and how far each is."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cdc.config import SourceConfig
 from cdc.constraints import NO_CONSTRAINTS, Constraints
 from cdc.crossing.mapper import TableMapper
 from cdc.crossing.names import TargetNames
 from cdc.crossing.overrides import check_overrides, table_config
-from cdc.errors import ConfigError, TableGone, TargetRefused
+from cdc.errors import CdcError, ConfigError, TableGone, TargetRefused
 from cdc.logs import fields
 from cdc.mapping import definition
 from cdc.mapping.table import MappedTable
 from cdc.pipeline.adoption import take
-from cdc.pipeline.descent import absorbed, origins, predecessor
+from cdc.pipeline.descent import Descent, Succession, origins, together
 from cdc.pipeline.stops import Stops
 from cdc.postgres import state, tables
 from cdc.postgres.adoption import refuse_differences
 from cdc.postgres.connection import Connection
-from cdc.postgres.mending import can_mend, empty_table, mend_table
+from cdc.postgres.mending import can_mend, empty_table, mend_table, step_aside
 from cdc.postgres.queue import follow
 from cdc.postgres.stopped import record_stopped, stopped_tables
 from cdc.postgres.translate import translated
@@ -57,16 +56,6 @@ class ReplicatedTable:
         return NO_CONSTRAINTS if self.adopted else self.source.constraints
 
 
-@dataclass(frozen=True, slots=True)
-class _Mapping:
-    """What a captured table becomes; `kept` where that is what the `existing` target is."""
-
-    capture: Captured
-    existing: state.CapturedTable | None
-    mapped: MappedTable
-    kept: bool
-
-
 class TablePreparation:
     """Maps the captured tables of a source, and makes the targets that are missing or were made for
     a capture that has ended.
@@ -101,58 +90,48 @@ class TablePreparation:
         known = {t.name: t for t in everything if t.source == self._source.name}
         self._mapper.names = TargetNames(everything)
         check_overrides(self._source, [*known, *stops.errors, *(each.name for each in captured)])
-        mappings = self._mappings(captured, dict(known), stops)
+        descent = Descent(captured, known)
+        successions = self._successions(captured, descent, stops)
         prepared = []
         with translated(f"make the tables of {self._source.name}"), self._conn.transaction():
             paused = {t.name for t in stopped_tables(self._conn, self._source.name)}
-            for mapping in mappings:
-                name = mapping.capture.name
+            for group in together(successions):
                 try:
-                    with self._conn.transaction():
-                        prepared.append(self._prepare(mapping, paused=name in paused))
+                    prepared += self._prepare_together(group, paused)
                 except (TargetRefused, ConfigError) as error:
-                    stops.note(name, error)
-            for capture in captured:
-                if (existing := predecessor(capture, known)) is not None:
-                    known.pop(existing.name, None)
-            for name in known.keys() - {each.name for each in captured} - stops.errors.keys():
-                self._part_from(name, known, captured, stops)
+                    for each in group:
+                        stops.note(each.capture.name, _for_all(group, error))
+            names = {each.name for each in captured}
+            for name in known.keys() - names - descent.followed - stops.errors.keys():
+                self._part_from(known[name], descent, stops)
             record_stopped(self._conn, self._source.name, stops.reasons)
             follow(self._conn, self._source.name, [table.mapped for table in prepared])
         return prepared
 
-    def _mappings(
-        self, captured: list[Captured], known: dict[str, state.CapturedTable], stops: Stops
-    ) -> list[_Mapping]:
+    def _successions(
+        self, captured: list[Captured], descent: Descent, stops: Stops
+    ) -> list[Succession]:
         """What each table becomes. To find out may take a look at all its rows, so it is done
         before the transaction that makes the targets.
         """
-        mappings = []
+        successions = []
         for capture in captured:
-            existing = predecessor(capture, known)
+            existing = descent.predecessor(capture)
             try:
                 mapped, kept = self._mapper.mapping(capture.source, capture, existing)
             except (TargetRefused, ConfigError) as error:
                 stops.note(capture.name, error)
             else:
-                mappings.append(_Mapping(capture, existing, mapped, kept))
-            if existing is not None:
-                known.pop(existing.name, None)
-        return mappings
+                successions.append(Succession(capture, existing, mapped, kept))
+        return successions
 
-    def _part_from(
-        self,
-        name: str,
-        known: Mapping[str, state.CapturedTable],
-        captured: list[Captured],
-        stops: Stops,
-    ) -> None:
+    def _part_from(self, table: state.CapturedTable, descent: Descent, stops: Stops) -> None:
         """What becomes of a target whose table is not captured any more."""
+        name, target = table.name, f"{table.target_schema}.{table.target_name}"
         if not self._source.captures(name):
             return  # as the operator wants it
-        target = f"{known[name].target_schema}.{known[name].target_name}"
         try:
-            if absorbed(name, known, captured):
+            if descent.lives_on(table):
                 with self._conn.transaction():
                     tables.drop_table(self._conn, self._source.name, name)
                 return
@@ -165,9 +144,16 @@ class TablePreparation:
         except (TargetRefused, TableGone) as error:
             stops.note(name, error)
 
-    def _prepare(self, mapping: _Mapping, *, paused: bool) -> ReplicatedTable:
-        capture, existing = mapping.capture, mapping.existing
-        mapped, kept = mapping.mapped, mapping.kept
+    def _prepare_together(self, group: list[Succession], paused: set[str]) -> list[ReplicatedTable]:
+        """Prepare tables whose names go from one to another, or none of them."""
+        with self._conn.transaction():
+            if len(group) > 1:
+                group = [_aside(self._conn, each, number) for number, each in enumerate(group)]
+            return [self._prepare(each, paused=each.capture.name in paused) for each in group]
+
+    def _prepare(self, succession: Succession, *, paused: bool) -> ReplicatedTable:
+        capture, existing = succession.capture, succession.existing
+        mapped, kept = succession.mapped, succession.kept
         if existing is not None and kept and not paused:
             if _was_adopted(existing):
                 refuse_differences(self._conn, mapped)
@@ -260,6 +246,21 @@ class TablePreparation:
             made_for["rowids_as_of"] = self._application_schema
             _warn_of_rowids(self._source, capture)
         return made_for
+
+
+def _aside(conn: Connection, each: Succession, number: int) -> Succession:
+    """Have a target leave its names before others take them; one made by hand moves nowhere."""
+    if each.existing is None or not each.leaves or _was_adopted(each.existing):
+        return each
+    return replace(each, existing=step_aside(conn, each.existing, number))
+
+
+def _for_all(group: list[Succession], error: CdcError) -> CdcError:
+    """Why all of these wait, where one of them cannot go on."""
+    if len(group) == 1:
+        return error
+    names = ", ".join(sorted(each.capture.name for each in group))
+    return TargetRefused(f"{names}: their names change together, but {error}", hint=error.hint)
 
 
 def _keeps_order(mapped: MappedTable, capture: Captured) -> bool:

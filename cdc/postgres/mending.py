@@ -5,6 +5,7 @@ that is up to the copy that follows.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import psycopg
@@ -25,6 +26,26 @@ from cdc.postgres.translate import translated
 Origins = tuple[str | None, ...]
 """For each column of a new mapping that of the old target that it goes on from, None for a new
 column."""
+
+
+def step_aside(conn: Connection, existing: CapturedTable, number: int) -> CapturedTable:
+    """Give the target of a captured table names that nobody else has, so that others may take its
+    own; `number` tells apart those that do so at the same time.
+
+    The caller's transaction has to mend or drop it. Raises TargetRefused where it is not ours.
+    """
+    before = (existing.target_schema, existing.target_name)
+    name = f"_cdc_moving_{number}"
+    with translated(f"rename table {'.'.join(before)}"), conn.transaction():
+        lock_making(conn)
+        refuse_foreign(conn, *before)
+        old = sql.Identifier(*before).as_string(conn)
+        for statement in list(_without_constraints(conn, before, old)):
+            conn.execute(statement.encode())
+        for statement in _renamed(old, before[1], name):
+            conn.execute(statement.encode())
+        _rename_state(conn, existing, name, name)
+    return replace(existing, name=name, target_name=name)
 
 
 def can_mend(
@@ -75,14 +96,22 @@ def mend_table(
             for statement in list(statements):
                 conn.execute(statement.encode())
         except psycopg.errors.DependentObjectsStillExist as exc:
-            raise still_needed(".".join(before), exc) from exc
+            raise still_needed(f"{table.schema}.{table.name}", exc) from exc
         # Rows that are copied anew may be in each other's way; they are made again behind the copy.
         drop_indexes(conn, table)
-        conn.execute(
-            "UPDATE cdc.captured_table SET name = %s, target_name = %s"
-            " WHERE source = %s AND name = %s",
-            (table.source.name, table.name, existing.source, existing.name),
-        )
+        _rename_state(conn, existing, table.source.name, table.name)
+
+
+def _rename_state(conn: Connection, existing: CapturedTable, name: str, target: str) -> None:
+    """Have a target known by other names; the copy that follows sets rows aside under these."""
+    conn.execute(
+        "DELETE FROM cdc.quarantine WHERE source = %s AND name = %s",
+        (existing.source, existing.name),
+    )
+    conn.execute(
+        "UPDATE cdc.captured_table SET name = %s, target_name = %s WHERE source = %s AND name = %s",
+        (name, target, existing.source, existing.name),
+    )
 
 
 def empty_table(conn: Connection, table: MappedTable) -> None:
@@ -98,7 +127,7 @@ def empty_table(conn: Connection, table: MappedTable) -> None:
 
 def _renamed(qualified: str, before: str, name: str) -> Iterator[str]:
     if before != name:
-        yield f"ALTER TABLE {qualified} RENAME TO {ddl.quoted(name)}"
+        yield f"ALTER TABLE IF EXISTS {qualified} RENAME TO {ddl.quoted(name)}"
 
 
 def _without_columns(table: MappedTable, gone: Sequence[str]) -> Iterator[str]:
@@ -164,7 +193,7 @@ def _without_constraints(
 ) -> Iterator[str]:
     """Drops the checks, and the foreign keys that are named as ours are: they may be others now."""
     rows = conn.execute(
-        "SELECT conname FROM pg_constraint WHERE conrelid = %s::regclass AND (contype = 'c'"
+        "SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(%s) AND (contype = 'c'"
         " OR contype = 'f' AND starts_with(conname, %s) AND conname LIKE %s)",
         (qualified, f"{before[1]}_", r"%\_fkey"),
     )

@@ -79,10 +79,11 @@ def _note(conn: Connection, source: str, name: str, difference: Difference) -> D
 
 
 def present(conn: Connection, source: str) -> list[Drift]:
-    """The rows of a source that differ by all that is known, oldest first."""
+    """The rows of a source's captured tables that differ by all that is known, oldest first."""
     with translated("read the drift"), conn.cursor(row_factory=class_row(Drift)) as cursor:
         return cursor.execute(
             "SELECT name, key, what, first_seen_at, times_seen FROM cdc.drift"
+            " JOIN cdc.captured_table USING (source, name)"
             " WHERE source = %s AND gone_at IS NULL AND times_seen > 1 ORDER BY first_seen_at, key",
             (source,),
         ).fetchall()

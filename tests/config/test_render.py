@@ -71,7 +71,7 @@ def test_the_settings_that_stand_behind_a_hash_are_valid_too(tmp_path: Path) -> 
     ]
     assert config.sources[0].schema == "public"
     assert config.sources[0].include == ("*",)
-    assert config.sources[0].exclude == ()
+    assert config.sources[0].exclude == ("_alembic_tmp_*",)
     table = config.sources[0].tables["TABLE"]
     assert table.columns["COLUMN"].type == "literal"
     assert table.storage == {"autovacuum_vacuum_scale_factor": 0.02}

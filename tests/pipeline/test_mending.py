@@ -60,6 +60,51 @@ def test_grants_and_views_survive_a_change(hung, change):
     site.sqlite(f"INSERT INTO {name} (id) SELECT 9 WHERE 0")
 
 
+SWAP = """
+ALTER TABLE trades RENAME TO aside;
+ALTER TABLE fills RENAME TO trades;
+ALTER TABLE aside RENAME TO fills;
+INSERT INTO trades VALUES (3, 'three');
+"""
+
+
+def swap_trades_and_fills(site, view):
+    """Two tables change names; returns their targets of before."""
+    site.sqlite(LEGACY + "CREATE TABLE fills (id INTEGER PRIMARY KEY, note TEXT);")
+    site.configure()
+    site.catch_up()
+    site.postgres(f"CREATE VIEW seen AS SELECT {view} FROM trades")
+    before = site.created()
+    site.sqlite(SWAP)
+    return before
+
+
+def test_tables_that_swap_names_stay_what_they_are(site):
+    """Each target gets the other's name, and what hangs on it goes along."""
+    before = swap_trades_and_fills(site, "id, price")
+    site.catch_up()
+    site.assert_equal()
+    assert site.created() == {"trades": before["fills"], "fills": before["trades"]}
+    assert site.postgres("SELECT price FROM seen ORDER BY id") == [(1.5,), (2.5,)]
+
+
+def test_tables_that_swap_names_do_so_together(site):
+    """One that cannot follow keeps the other where it is, too, until it can."""
+    before = swap_trades_and_fills(site, "id, side")
+    site.configure(more='[sources.tables.fills.columns.side]\ntype = "varchar(9)"')
+    outcome = site.cdc("run", "--until-caught-up")
+    assert outcome.code == 1
+    said = " ".join(outcome.err.split())
+    assert "fills, trades: their names change together, but public.fills cannot take" in said
+    assert "view public.seen depends on column side of table public.fills" in said
+    assert {table.name for table in site.lags()[0].stopped} == {"trades", "fills"}
+    assert site.created() == before
+    site.postgres("DROP VIEW seen")
+    site.catch_up()
+    site.assert_equal()
+    assert site.created() == {"trades": before["fills"], "fills": before["trades"]}
+
+
 def test_new_key_makes_the_target_anew(site):
     """Another key is another table: it is made again, where nothing depends on it."""
     site.sqlite(LEGACY)

@@ -180,6 +180,18 @@ def test_another_type_brings_the_rows_back(shelf):
     shelf.assert_equal()
 
 
+def test_rows_of_a_table_that_is_renamed_are_set_aside_under_its_name(shelf):
+    """No entry is left under the name that it had, where nothing would ever take it away."""
+    shelf.catch_up()
+    shelf.sqlite(INSERT["things"], (7, "n/a", "x", b"x"))
+    shelf.catch_up()
+    shelf.sqlite("ALTER TABLE things RENAME TO goods")
+    shelf.configure(on_error="quarantine", more=TYPES.replace("things", "goods"))
+    shelf.catch_up()
+    assert [entry.name for entry in entries(shelf)] == ["goods"]
+    shelf.assert_equal()
+
+
 def test_the_log_tells_what_was_set_aside(shelf):
     """One line for each table of a batch, with how many rows and the first of the reasons."""
     daemon = shelf.daemon()

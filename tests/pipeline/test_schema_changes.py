@@ -42,6 +42,12 @@ CHANGES = {
     "rename column": "ALTER TABLE orders RENAME COLUMN item TO article;"
     "UPDATE orders SET article = 'renamed' WHERE id % 7 = 0",
     "rename table": "ALTER TABLE orders RENAME TO sales; DELETE FROM sales WHERE id % 7 = 0",
+    "name taken over": "ALTER TABLE orders RENAME TO sales; CREATE TABLE orders (x PRIMARY KEY);"
+    "INSERT INTO orders VALUES ('a'); DELETE FROM sales WHERE id % 7 = 0",
+    "names swapped": "ALTER TABLE orders RENAME TO o; ALTER TABLE staff RENAME TO orders;"
+    "ALTER TABLE o RENAME TO staff; DELETE FROM staff WHERE id % 7 = 0",
+    "names moved on": "ALTER TABLE visits RENAME TO visits_2; ALTER TABLE staff RENAME TO visits;"
+    "ALTER TABLE orders RENAME TO staff; DELETE FROM staff WHERE id % 7 = 0",
     "rebuild": REBUILD + "UPDATE orders SET sold = 1 WHERE id % 7 = 0",
     "new unique index": "CREATE UNIQUE INDEX by_item ON orders (item);"
     "REPLACE INTO orders VALUES (9999, 'item 7', 1)",
@@ -127,6 +133,41 @@ def test_changes_of_the_schema_beside_writes(shop):
     daemon.wait_until(lambda: shop.lags()[0].applied_seq > before + 100)
     storm.stop()
     shop.wait_until_equal(daemon=daemon)
+
+
+def rebuild_step_by_step(shop, daemon, working):
+    """Rebuild orders by a table `working`, in transactions of their own; the daemon sees it."""
+    shop.sqlite(f"CREATE TABLE {working} (id INTEGER PRIMARY KEY, item TEXT, price REAL, sold)")
+    see(shop, daemon)
+    shop.sqlite(f"INSERT INTO {working} SELECT id, item, price, 0 FROM orders; DROP TABLE orders")
+    see(shop, daemon)
+    shop.sqlite(f"ALTER TABLE {working} RENAME TO orders; UPDATE orders SET sold = 1 WHERE id > 9")
+
+
+def see(shop, daemon):
+    """Have the daemon look at the schema as it is now: a table made behind it tells."""
+    sign = f"sign_{len(shop.created())}"
+    shop.sqlite(f"CREATE TABLE {sign} (id INTEGER PRIMARY KEY)")
+    daemon.wait_until(lambda: sign in shop.created())
+
+
+def test_rebuild_whose_every_step_is_seen(shop):
+    """The working table's target goes with it, since it lives on as the table rebuilt."""
+    daemon = shop.daemon()
+    rebuild_step_by_step(shop, daemon, "new_orders")
+    shop.wait_until_equal(daemon=daemon)
+    assert shop.lags()[0].stopped == ()
+    assert "new_orders" not in shop.created()
+
+
+def test_rebuilds_by_alembic_in_a_row_leave_nothing(shop):
+    """Its working table is not captured: after the next rebuild nothing tells what it became."""
+    daemon = shop.daemon()
+    rebuild_step_by_step(shop, daemon, "_alembic_tmp_orders")
+    shop.sqlite(REBUILD.replace("new_orders", "_alembic_tmp_orders"))
+    shop.wait_until_equal(daemon=daemon)
+    assert shop.lags()[0].stopped == ()
+    assert "_alembic_tmp_orders" not in shop.created()
 
 
 def test_trigger_that_went_missing_is_told_and_made_good(shop):

@@ -30,8 +30,9 @@ def drift(site):
     return [(d["name"], d["key"], d["what"]) for d in source["drift"]]
 
 
-def test_the_daemon_raises_the_alarm_and_takes_it_back(site):
-    """A row that goes on differing is in the log and in the status, until it is equal again."""
+@pytest.fixture
+def drifted(site):
+    """A site whose daemon has raised the alarm: a row of its table differs."""
     site.sqlite(TABLES)
     site.configure()
     site.config_path.write_text(site.config_path.read_text() + EVERY_PASS, encoding="utf-8")
@@ -40,6 +41,12 @@ def test_the_daemon_raises_the_alarm_and_takes_it_back(site):
     tamper(site, "UPDATE t SET n = -1 WHERE id = 7")
     daemon.wait_for("drift")
     assert drift(site) == [("t", "7", "different")]
+    return site
+
+
+def test_the_daemon_takes_its_alarm_back(drifted):
+    """A row that goes on differing is in the log and in the status, until it is equal again."""
+    site = drifted
     shown = site.cdc("status").out
     assert "1 rows differ" in shown
     assert site.cdc("verify", "--repair", "--full").code == 0
@@ -47,6 +54,14 @@ def test_the_daemon_raises_the_alarm_and_takes_it_back(site):
     assert site.postgres("SELECT name, key FROM cdc.drift WHERE gone_at IS NOT NULL") == [
         ("t", "7")
     ]
+
+
+def test_no_alarm_is_left_under_a_name_that_is_gone(drifted):
+    """The copy under the new name has made the row equal, and no pass looks at the old one."""
+    drifted.sqlite("ALTER TABLE t RENAME TO u")
+    wait_until(lambda: "u" in drifted.created())
+    drifted.wait_until_equal()
+    assert drift(drifted) == []
 
 
 def test_each_pass_compares_a_share_of_the_oldest_ranges(site):
