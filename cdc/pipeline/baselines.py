@@ -60,7 +60,7 @@ class Tables:
             intact = {n for n, found in verify(file, wanted).items() if found is Finding.INTACT}
             # While a mirror is being filled, a row can be evicted without an event.
             mirrored = {capture.layout for capture in stored_captures(file) if capture.mirrored}
-            found = [c for c in captured(file) if c.name in intact and c.layout in mirrored]
+            found = [c for c in captured(file, intact) if c.layout in mirrored]
             return cls(
                 tuple((c.source, c.layout) for c in found),
                 layouts.read_definitions(file),

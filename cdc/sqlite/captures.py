@@ -1,6 +1,6 @@
 """The captures that a file records: which tables, since which layout, with which triggers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -67,8 +67,11 @@ def _forebears(file: SourceFile, log_id: str, layout: int) -> Iterator[Forebear]
         yield Forebear(_id(log_id, ancestor.layout), names)
 
 
-def captured(file: SourceFile, *, breathe: Breathe = lambda: None) -> list[Captured]:
-    """The tables under capture, as they are now; for use within a transaction.
+def captured(
+    file: SourceFile, names: Collection[str] | None = None, *, breathe: Breathe = lambda: None
+) -> list[Captured]:
+    """The tables under capture, or those of them in `names`, as they are now; for use within a
+    transaction. Raises SchemaMoved where one of them is gone.
 
     `breathe` is called between two tables: with many it takes longer than a lock may be held.
     """
@@ -78,6 +81,8 @@ def captured(file: SourceFile, *, breathe: Breathe = lambda: None) -> list[Captu
     found = []
     with file.at_rest():
         for capture in stored_captures(file):
+            if names is not None and capture.name not in names:
+                continue
             source = introspect.source_table(file, capture.name)
             forebears = tuple(_forebears(file, own.id, capture.layout))
             found.append(Captured(source, capture.layout, own.id, forebears))

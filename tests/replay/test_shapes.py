@@ -36,6 +36,7 @@ SHOP = """
 CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT, price REAL);
 CREATE TABLE visits (page TEXT, at REAL);
 CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE leavers (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE words (word TEXT PRIMARY KEY COLLATE NOCASE, n NUMERIC) WITHOUT ROWID;
 """
 
@@ -45,10 +46,15 @@ DDL = (
     "DROP TABLE IF EXISTS tags",
     "ALTER TABLE orders ADD COLUMN note{n} TEXT DEFAULT 'none'",
     "ALTER TABLE staff RENAME TO people{n}; ALTER TABLE people{n} RENAME TO staff",
+    """ALTER TABLE staff RENAME TO aside; ALTER TABLE leavers RENAME TO staff;
+    ALTER TABLE aside RENAME TO leavers""",
     "ALTER TABLE words RENAME COLUMN n TO m; ALTER TABLE words RENAME COLUMN m TO n",
     """CREATE TABLE new (id INTEGER PRIMARY KEY, price REAL, item TEXT, sold INTEGER DEFAULT 0);
     INSERT INTO new (id, item, price) SELECT id, item, price FROM orders;
     DROP TABLE orders; ALTER TABLE new RENAME TO orders""",
+    "CREATE TABLE newer (id INTEGER PRIMARY KEY, item TEXT, price REAL)",
+    "INSERT OR IGNORE INTO newer SELECT id, item, price FROM orders; DROP TABLE orders",
+    "ALTER TABLE newer RENAME TO orders",
     "CREATE UNIQUE INDEX IF NOT EXISTS by_at ON visits (at)",
     "DROP INDEX IF EXISTS by_at",
     "VACUUM",
@@ -62,6 +68,7 @@ DML = (
     "DELETE FROM visits WHERE rowid % 5 = {n} % 5",
     "REPLACE INTO staff VALUES ({n} % 20, 'name ' || ({n} % 15))",
     "UPDATE OR REPLACE staff SET name = 'name ' || ({n} % 9) WHERE id % 6 = 2",
+    "REPLACE INTO leavers VALUES ({n} % 20, 'name ' || ({n} % 15))",
     "INSERT OR REPLACE INTO words VALUES (char(97 + {n} % 9), {n} / 3.0)",
     "INSERT OR REPLACE INTO words VALUES (char(65 + {n} % 9), {n} - 0.5)",
 )
