@@ -40,9 +40,8 @@ def step_aside(conn: Connection, existing: CapturedTable, number: int) -> Captur
         lock_making(conn)
         refuse_foreign(conn, *before)
         old = sql.Identifier(*before).as_string(conn)
-        for statement in list(_without_constraints(conn, before, old)):
-            conn.execute(statement.encode())
-        for statement in _renamed(old, before[1], name):
+        named = chain(removal(*before), _without_constraints(conn, before, old))
+        for statement in [*named, *_renamed(old, before[1], name)]:
             conn.execute(statement.encode())
         _rename_state(conn, existing, name, name)
     return replace(existing, name=name, target_name=name)

@@ -88,6 +88,32 @@ def test_tables_that_swap_names_stay_what_they_are(site):
     assert site.postgres("SELECT price FROM seen ORDER BY id") == [(1.5,), (2.5,)]
 
 
+def test_foreign_keys_follow_tables_that_swap_names(site):
+    """A key refers to the table that it referred to, whatever that is called; and so does a child's
+    own key, when it is the child that has another name.
+    """
+    site.sqlite(
+        "CREATE TABLE books (id INTEGER PRIMARY KEY); INSERT INTO books VALUES (1);"
+        "CREATE TABLE shelves (id INTEGER PRIMARY KEY); INSERT INTO shelves VALUES (2);"
+        "CREATE TABLE loans (id INTEGER PRIMARY KEY, book INTEGER REFERENCES books);"
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, shelf INTEGER REFERENCES shelves);"
+        "INSERT INTO loans VALUES (1, 1); INSERT INTO notes VALUES (1, 2)"
+    )
+    site.configure()
+    site.catch_up()
+    for one, other in (("books", "shelves"), ("loans", "notes")):
+        site.sqlite(
+            f"ALTER TABLE {one} RENAME TO x; ALTER TABLE {other} RENAME TO {one};"
+            f"ALTER TABLE x RENAME TO {other}"
+        )
+    site.catch_up()
+    site.assert_equal()
+    assert site.postgres(
+        "SELECT conrelid::regclass::text, confrelid::regclass::text, convalidated"
+        " FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+    ) == [("loans", "books", True), ("notes", "shelves", True)]
+
+
 def test_tables_that_swap_names_do_so_together(site):
     """One that cannot follow keeps the other where it is, too, until it can."""
     before = swap_trades_and_fills(site, "id, side")

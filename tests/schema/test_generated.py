@@ -87,6 +87,26 @@ def test_a_schema_change_renews_the_trigger(site: Site) -> None:
     assert site.postgres("UPDATE b SET size = 10 RETURNING m, k") == [(11, 22)]
 
 
+def test_tables_that_swap_names_compute_their_own(site: Site) -> None:
+    columns = "id INTEGER PRIMARY KEY, n INTEGER, m INTEGER AS (n"
+    site.sqlite(f"CREATE TABLE a ({columns} + 1)); CREATE TABLE b ({columns} * 100))")
+    site.configure()
+    site.catch_up()
+    site.sqlite(
+        "ALTER TABLE a RENAME TO x; ALTER TABLE b RENAME TO a; ALTER TABLE x RENAME TO b;"
+        "INSERT INTO a (n) VALUES (1); INSERT INTO b (n) VALUES (1)"
+    )
+    site.catch_up()
+    site.assert_equal()
+    functions = site.postgres(
+        "SELECT proname FROM pg_proc WHERE starts_with(proname, '_cdc_generated_') ORDER BY 1"
+    )
+    assert functions == [("_cdc_generated_a",), ("_cdc_generated_b",)]
+    site.postgres("UPDATE cdc.gate SET open = true, epoch = epoch + 1")
+    assert site.postgres("UPDATE a SET n = 7 RETURNING m") == [(700,)]
+    assert site.postgres("UPDATE b SET n = 7 RETURNING m") == [(8,)]
+
+
 def test_a_table_that_is_made_anew_leaves_nothing_behind(site: Site) -> None:
     site.sqlite("CREATE TABLE a (id INTEGER PRIMARY KEY, n INTEGER, m INTEGER AS (n + 1))")
     site.configure()
