@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from cdc.config import Config, load
-from cdc.errors import TargetRefused
+from cdc.errors import SchemaMoved, TargetRefused
 from cdc.pipeline.copying import HELPED_BYTES
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import SourceLag, measure
@@ -194,7 +194,7 @@ class Site:
             for source in self.config.sources:
                 try:
                     compared = compare_source(source, target)
-                except TargetRefused as error:
+                except (SchemaMoved, TargetRefused) as error:
                     found.append(str(error))
                     continue
                 found += [str(c) for c in compared if not c.equal]
