@@ -1,10 +1,12 @@
 """Where output goes: data to standard output, words to standard error."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from cdc.errors import CdcError
 from cdc.redact import redact
@@ -12,12 +14,31 @@ from cdc.redact import redact
 PIPE_COLUMNS: Final = 1_000
 """Where nobody looks on, a line of data stays one line, for `grep` and its kin."""
 
-DATA: Final = Console(
+_PICTURES: Final = (
+    {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
+    | {0x7F: 0x2421}
+    | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+)
+"""Unicode's pictures of the control characters, which are as wide as any other."""
+
+
+class Page(Console):
+    """Shows a control character of a name or a value, and does not have the terminal obey it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            text = segment.text if segment.control else segment.text.translate(_PICTURES)
+            yield Segment(text, segment.style, segment.control)
+
+
+DATA: Final = Page(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS
 )
 
 
-class Words(Console):
+class Words(Page):
     """Falls silent where nobody listens any more: what is being done is more important."""
 
     def print(self, *objects: Any, **options: Any) -> None:
