@@ -122,7 +122,7 @@ def test_tables_that_swap_names_do_so_together(site):
     assert outcome.code == 1
     said = " ".join(outcome.err.split())
     assert "fills, trades: their names change together, but public.fills cannot take" in said
-    assert "view public.seen depends on column side of table public.fills" in said
+    assert "seen depends on column side" in said
     assert {table.name for table in site.lags()[0].stopped} == {"trades", "fills"}
     assert site.created() == before
     site.postgres("DROP VIEW seen")
