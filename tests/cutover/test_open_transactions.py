@@ -151,6 +151,7 @@ def test_a_transaction_of_postgresql_open_across_the_rollback(write, site):
 CLOSING = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     " AND mode = 'ExclusiveLock'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 LONG = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'orders'::regclass"

@@ -1,5 +1,7 @@
 """A target is brought into its source's new shape, and what hangs on it stays."""
 
+from uuid import uuid4
+
 import pytest
 
 LEGACY = """
@@ -34,15 +36,14 @@ CHANGES = {
 
 @pytest.fixture
 def hung(site):
-    """A copied table with a grant and a view on it; the role's name is the site's own."""
+    """A copied table with a grant and a view on it. All tests share the server, and its roles."""
     site.sqlite(LEGACY)
     site.configure()
     site.catch_up()
-    role = "reader_" + site.folder.name.replace("-", "_")[-40:]
-    with_role = HANGING_ON.format(role=f'"{role}"')
-    site.postgres(with_role)
+    role = f"cdc_test_{uuid4().hex}"
+    site.postgres(HANGING_ON.format(role=role))
     yield site, role
-    site.postgres(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+    site.postgres(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -106,6 +106,7 @@ CREATE TRIGGER "A first" BEFORE UPDATE ON target.t FOR EACH STATEMENT
 
 DELAYED = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242 AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 
