@@ -48,9 +48,28 @@ def unix_seconds(julian_day: float) -> float:
     return (julian_day - JULIAN_DAY_OF_UNIX_EPOCH) * 86400.0
 
 
+LARGE: Final = 1 << 20
+"""The length from which on a value goes into an event's digest as a digest of its own: written out
+like the others it would take several times its size.
+"""
+
+
 def digest(event: Event) -> bytes:
     """16 bytes that tell this event from any other; unaffected by columns the log gains later."""
     end = len(event)
     while event[end - 1] is None:
         end -= 1
-    return blake2b(repr(event[:end]).encode(), digest_size=16).digest()
+    written = repr(tuple(map(_brief, event[:end])))
+    return blake2b(written.encode(), digest_size=16).digest()
+
+
+def _brief(value: Any) -> Any:
+    """The value, or what no value is: a tuple that stands for a large one.
+
+    >>> _brief("short"), _brief(b"x" * LARGE)[:2]
+    ('short', ('bytes', 1048576))
+    """
+    if not isinstance(value, str | bytes) or len(value) < LARGE:
+        return value
+    raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+    return type(value).__name__, len(value), blake2b(raw, digest_size=16).digest()
