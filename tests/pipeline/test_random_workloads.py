@@ -22,7 +22,7 @@ from tests.capture.workload import INSTALL, RENEW, Workload, generate
 from tests.support.comparison import compare_source
 from tests.support.stepping import Stepper
 
-WORKLOADS = 60
+WORKLOADS = 40
 SOAK_WORKLOADS = 500
 SOAK_PARTS = 10
 """In parts, none of which takes as long as the limit on a single test."""

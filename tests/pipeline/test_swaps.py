@@ -45,7 +45,7 @@ def swap(db, way, pair):
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(transactions=TRANSACTIONS, batch_events=st.integers(1, 9))
 def test_values_change_places_wherever_batches_end(site, transactions, batch_events):

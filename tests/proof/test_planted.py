@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-ROUNDS = 30
+ROUNDS = 20
 """Each plants one change in every table."""
 
 
