@@ -22,7 +22,7 @@ _PICTURES: Final = (
 """Unicode's pictures of the control characters, which are as wide as any other."""
 
 
-class Page(Console):
+class SafeConsole(Console):
     """Shows a control character of a name or a value, and does not have the terminal obey it."""
 
     def render(
@@ -33,12 +33,12 @@ class Page(Console):
             yield Segment(text, segment.style, segment.control)
 
 
-DATA: Final = Page(
+DATA: Final = SafeConsole(
     highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_COLUMNS
 )
 
 
-class Words(Page):
+class Words(SafeConsole):
     """Falls silent where nobody listens any more: what is being done is more important."""
 
     def print(self, *objects: Any, **options: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from cdc.cli.output import Page, Words
+from cdc.cli.output import SafeConsole, Words
 
 
 @pytest.fixture(params=["terminal", "pipe"])
@@ -39,10 +39,12 @@ def test_control_characters_are_shown():
     table = Table()
     table.add_column(hostile, min_width=20)
     table.add_row(Text(hostile, style="bold"))
-    page = Page(file=io.StringIO(), highlight=False, force_terminal=True, color_system="standard")
+    console = SafeConsole(
+        file=io.StringIO(), highlight=False, force_terminal=True, color_system="standard"
+    )
     for each in (hostile, Text(hostile), table):
-        page.print(each)
-    output = page.file.getvalue()
+        console.print(each)
+    output = console.file.getvalue()
     assert output.count(shown) == 4
     assert "\x1b[2J" not in output
     assert "\x9b" not in output
