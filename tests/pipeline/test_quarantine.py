@@ -20,17 +20,24 @@ SHELF = """
 
 MISFITS = {
     "text in a REAL column": ("things", (7, "n/a", "x", b"x"), "price"),
-    "a blob in a REAL column": ("things", (7, b"\0\xff", "x", b"x"), "price"),
-    "a zero byte in a text": ("things", (7, 0.5, "a\0b", b"x"), "name"),
-    "a blob in a TEXT column": ("things", (7, 0.5, b"\xff", b"x"), "name"),
-    "text in a BLOB column": ("things", (7, 0.5, "x", "text"), "raw"),
+    "a blob in a REAL column": ("things", (8, b"\0\xff", "x", b"x"), "price"),
+    "a zero byte in a text": ("things", (9, 0.5, "a\0b", b"x"), "name"),
+    "a blob in a TEXT column": ("things", (10, 0.5, b"\xff", b"x"), "name"),
+    "text in a BLOB column": ("things", (11, 0.5, "x", "text"), "raw"),
     "text in an INTEGER column": ("named", ("seven", "7 pieces"), "amount"),
     "a key that is NULL": ("named", (None, 7), "name"),
     "a key of another kind": ("named", (b"\xff", 7), "name"),
     "a key with a zero byte": ("named", ("a\0b", 7), "name"),
     "a key too long for its index": ("named", (LONG_KEY, 7), None),
 }
-MISFIT = pytest.mark.parametrize("misfit", MISFITS.values(), ids=list(MISFITS))
+"""Each its table, the row, and the column at fault; no two have the same key."""
+
+HELD = [(table, row) for name, (table, row, _) in MISFITS.items() if "a key" not in name]
+"""Those whose keys the target can hold."""
+
+FITTING = {"things": (7.5, "seven", b"7"), "named": (7,)}
+"""For each table what fits into it behind the key."""
+
 INSERT = {
     "things": "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)",
     "named": "INSERT OR REPLACE INTO named VALUES (?, ?)",
@@ -69,64 +76,65 @@ def shelf(site):
 
 @pytest.fixture(params=["few", "bulk", "first copy", "resync"])
 def write(request, shelf, monkeypatch):
-    """`write(table, *rows)`: the rows are in SQLite and have been read, by one of the ways."""
+    """`write(rows)`: rows, each with its table, are in SQLite and have been read, in one way."""
     if request.param == "bulk":
         monkeypatch.setitem(Applier.__init__.__kwdefaults__, "bulk_rows", 1)
     if request.param != "first copy":
         shelf.catch_up()
 
-    def perform(table, *rows):
+    def perform(rows):
         if request.param == "resync":
             with SourceFile(shelf.file()) as file:
-                capture.uninstall(file, [table])
-                capture.retake(file, table)
-        shelf.sqlite(INSERT[table], *rows)
+                for table in INSERT:
+                    capture.uninstall(file, [table])
+                    capture.retake(file, table)
+        for table, row in rows:
+            shelf.sqlite(INSERT[table], row)
         shelf.catch_up()
 
     return perform
 
 
-@MISFIT
-def test_a_row_that_does_not_fit_is_set_aside_whole(shelf, write, misfit):
-    """By whichever way it comes: whole, exact, with its column and reason; the rest arrives.
+def test_rows_that_do_not_fit_are_set_aside_whole(shelf, write):
+    """By whichever way they come: whole, exact, with column and reason; the rest arrives.
 
     A delete in SQLite removes the entry, also of a key that the target could never hold.
     """
-    table, row, column = misfit
-    write(table, row)
-    [entry] = entries(shelf)
-    assert (entry.name, entry.column_name) == (table, column)
-    assert tuple(row_of(shelf, entry).values()) == row
-    assert entry.key == row[:1]
-    assert entry.reason
-    assert shelf.postgres(f"SELECT count(*) FROM {table}") == [(1,)]
+    rows = [(table, row) for table, row, _ in MISFITS.values()]
+    write(rows)
+    found = {(entry.name, entry.key): entry for entry in entries(shelf)}
+    for name, (table, row, column) in MISFITS.items():
+        entry = found.pop((table, row[:1]))
+        assert (entry.column_name, tuple(row_of(shelf, entry).values())) == (column, row), name
+        assert entry.reason, name
+    assert found == {}
+    assert shelf.postgres("SELECT id FROM things") == [(1,)]
+    assert shelf.postgres("SELECT name FROM named") == [("one",)]
     shelf.assert_equal()
-    delete(shelf, table, row)
+    delete(shelf, rows)
     assert entries(shelf) == []
     shelf.assert_equal()
 
 
-def delete(shelf, table, row):
-    """Delete the row of that key in SQLite, and have the delete arrive."""
-    key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
-    shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
+def delete(shelf, rows):
+    """Delete these rows in SQLite, and have that arrive."""
+    for table, row in rows:
+        key = shelf.sqlite(f"SELECT name FROM pragma_table_info('{table}') WHERE pk")[0][0]
+        shelf.sqlite(f"DELETE FROM {table} WHERE {key} IS ?", row[:1])
     shelf.catch_up()
 
 
-GOOD = {"things": (7, 7.5, "seven", b"7"), "named": ("seven", 7)}
-HELD = [pytest.param(*MISFITS[name], id=name) for name in MISFITS if "a key" not in name]
-
-
-@pytest.mark.parametrize(("table", "row", "_column"), HELD)
-def test_a_key_moves_between_target_and_quarantine(shelf, write, table, row, _column):
+def test_keys_move_between_target_and_quarantine(shelf, write):
     """A key has its row in the target or in the quarantine, as its last image fits or not."""
-    write(table, GOOD[table])
+    fitting = [(table, (row[0], *FITTING[table])) for table, row in HELD]
+    write(fitting)
     assert entries(shelf) == []
-    for expected, image in [(1, row), (0, GOOD[table]), (1, row)]:
-        write(table, image)
-        assert len(entries(shelf)) == expected
+    for aside, images in [(True, HELD), (False, fitting), (True, HELD)]:
+        write(images)
+        found = {(entry.name, entry.key) for entry in entries(shelf)}
+        assert found == {(table, row[:1]) for table, row in HELD if aside}
         shelf.assert_equal()
-    delete(shelf, table, row)
+    delete(shelf, HELD)
     assert entries(shelf) == []
     shelf.assert_equal()
 
