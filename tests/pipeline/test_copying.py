@@ -157,14 +157,13 @@ def test_chunks_of_a_table_that_changes_are_exact(site, helped):
         assert values <= {str(copied.as_of // 40).encode()}
 
 
-def test_helper_that_reads_in_vain_is_ended(site, helped, monkeypatch):
+def test_helper_that_reads_in_vain_is_ended(helped, monkeypatch):
     """A table that changes all the time is left to who reads it together with the log."""
     monkeypatch.setattr(copying, "MOST_IN_VAIN", 2)
-    stand = BEGINNING
+    # However slow the helper is: what it reads has been changed by the time that it is taken.
+    monkeypatch.setattr(CopyHelper, "_as_of_now", lambda *_: None)
     assert helped[0]._helper._helper._process is not None
-    for _ in range(6):
-        site.sqlite("UPDATE t SET v = v || 'y'")
-        stand = helped[0].read(stand, completes=True).end
+    assert sum(read_all(helped[0])) == 40
     assert helped[0]._helper._helper._process is None
     assert sum(read_all(helped[1])) == 40
 
