@@ -29,8 +29,10 @@ class SafeConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
-            text = segment.text if segment.control else segment.text.translate(_PICTURES)
-            yield Segment(text, segment.style, segment.control)
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(segment.text.translate(_PICTURES), segment.style)
 
 
 DATA: Final = SafeConsole(

@@ -1,6 +1,6 @@
 """Which target a captured table goes on with, when it or its capture is not what it was."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from cdc.mapping import definition
@@ -77,21 +77,20 @@ class Succession:
         return had - self.takes
 
 
-def together(successions: Iterable[Succession]) -> list[list[Succession]]:
+def together(successions: Collection[Succession]) -> list[list[Succession]]:
     """Groups of those whose names go from one to another, so that they change all or none.
 
     A log that is moved on (log to log_1, log_1 to log_2) is one, two tables that swap names are
     another.
     """
     groups = {each.capture.name: [each] for each in successions}
-    leaving = {place: group for group in groups.values() for place in group[0].leaves}
-    for group in list(groups.values()):
-        for place in group[0].takes & leaving.keys():
-            ours = groups[group[0].capture.name]
-            others = groups[leaving[place][0].capture.name]
+    leaving = {place: each.capture.name for each in successions for place in each.leaves}
+    for each in successions:
+        for place in each.takes & leaving.keys():
+            ours, others = groups[each.capture.name], groups[leaving[place]]
             if others is not ours:
                 ours.extend(others)
-                groups.update((each.capture.name, ours) for each in others)
+                groups.update((member.capture.name, ours) for member in others)
     return list({id(group): group for group in groups.values()}.values())
 
 

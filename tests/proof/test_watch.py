@@ -46,12 +46,11 @@ def drifted(site):
 
 def test_the_daemon_takes_its_alarm_back(drifted):
     """A row that goes on differing is in the log and in the status, until it is equal again."""
-    site = drifted
-    shown = site.cdc("status").out
+    shown = drifted.cdc("status").out
     assert "1 rows differ" in shown
-    assert site.cdc("verify", "--repair", "--full").code == 0
-    wait_until(lambda: drift(site) == [])
-    assert site.postgres("SELECT name, key FROM cdc.drift WHERE gone_at IS NOT NULL") == [
+    assert drifted.cdc("verify", "--repair", "--full").code == 0
+    wait_until(lambda: drift(drifted) == [])
+    assert drifted.postgres("SELECT name, key FROM cdc.drift WHERE gone_at IS NOT NULL") == [
         ("t", "7")
     ]
 
