@@ -158,3 +158,12 @@ def test_table_rebuilt_in_several_transactions_leaves_nothing_behind(site):
     site.assert_equal()
     assert set(site.copied_rows()) == {"trades"}
     assert site.lags()[0].stopped == ()
+
+
+def test_tables_that_swap_names_though_a_target_is_gone(site):
+    """Somebody has dropped it; it is made anew, and the other one has its name as before."""
+    before = swap_trades_and_fills(site, "id, price")
+    site.postgres("SET cdc.session = 'on'; DROP TABLE fills")
+    site.catch_up()
+    site.assert_equal()
+    assert site.created()["fills"] == before["trades"]
