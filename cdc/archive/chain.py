@@ -8,6 +8,7 @@ lock.
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -97,13 +98,17 @@ class Chain:
 
 def logs(directory: Path, source: str) -> list[str]:
     """The ids of the changelogs of a source that the archive holds segments of, oldest first."""
+    found = []
     try:
-        found = [path for path in (directory / source).iterdir() if path.is_dir()]
-        return [path.name for path in sorted(found, key=lambda path: path.stat().st_ctime)]
+        for path in (directory / source).iterdir():
+            with suppress(FileNotFoundError):  # an old one goes with the last of its segments
+                if path.is_dir():
+                    found.append((path.stat().st_ctime, path.name))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise unusable(directory / source, error) from error
+    return [name for _, name in sorted(found)]
 
 
 def set_aside(directory: Path, source: str, name: str) -> Path | None:

@@ -31,7 +31,7 @@ from cdc.postgres import exported, hold_back, scratch, state, tools
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.gate import Gate, read_gate
 from cdc.sqlite import replica, surroundings
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile, look_at
 from cdc.stop import Stop
 
 DUMP: Final = "postgres.dump"
@@ -124,7 +124,6 @@ class BackupMaking:
         if read_gate(conn).open:
             self._sources = ()  # after cdc finish the files may even be gone
         for source in self._sources:
-            check_is_file(source.path)
             surroundings.check_owner(source.path)
         scratch.check_right(conn)
         self._tool(conn)
@@ -135,7 +134,7 @@ class BackupMaking:
         return tools.find("pg_dump", conn.info.server_version // 10_000)
 
     def _check_room(self, conn: Connection) -> None:
-        files = sum(source.path.stat().st_size for source in self._sources)
+        files = sum(look_at(source.path).st_size for source in self._sources)
         database = exported.table_bytes(conn)
         # Each file is there twice while it is tried; a dump is rarely as large as its tables.
         needs = {self._shelf.directory: 2 * files + database}
@@ -254,7 +253,7 @@ class BackupMaking:
         return KeptSource(
             name=source.name,
             path=str(source.path),
-            mode=stat.S_IMODE(source.path.stat().st_mode),
+            mode=stat.S_IMODE(look_at(source.path).st_mode),
             file=self._describe(folder, name),
             log_id=made.log_id,
             position=known.applied_seq,

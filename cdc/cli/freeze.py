@@ -12,7 +12,7 @@ from cdc.config import SourceConfig
 from cdc.errors import CdcError, ConfigError
 from cdc.sqlite import freeze as files
 from cdc.sqlite import surroundings
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.freeze import Freeze
 
 REASON: Final = "by order of the operator; cdc thaw lets writes in again"
@@ -80,7 +80,6 @@ def freeze_as_json(found: Freeze | None) -> dict[str, Any]:
 def _change(
     source: SourceConfig, change: Callable[[SourceFile], bool]
 ) -> tuple[bool, Freeze | None]:
-    check_is_file(source.path)
     surroundings.check_owner(source.path)
     with SourceFile(source.path) as file:
         changed = change(file)

@@ -9,7 +9,7 @@ from cdc.cli.output import tell
 from cdc.config import Config, SourceConfig
 from cdc.errors import ConfigError
 from cdc.sqlite import capture, introspect, released, surroundings
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.lock import SourceLock, holder
 from cdc.sqlite.mirrors import fill_mirrors
 from cdc.sqlite.verification import Finding
@@ -34,7 +34,6 @@ def install(
     if table is not None:
         refuse_several(sources)
     for each in sources:
-        check_is_file(each.path)
         surroundings.check_owner(each.path)
         surroundings.check_disk(each.path, loaded.replication.min_free_disk_mb)
         if table is not None:

@@ -9,7 +9,7 @@ from cdc.cli.options import ConfigOption, SourceOption, load_config
 from cdc.cli.output import tell
 from cdc.config import SourceConfig
 from cdc.sqlite import capture, direction, surroundings
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.lock import SourceLock
 
 
@@ -31,7 +31,6 @@ def uninstall(
     if table is not None:
         refuse_several(sources)
     for each in sources:
-        check_is_file(each.path)
         surroundings.check_owner(each.path)
         if table is not None:
             _uninstall(each, table)

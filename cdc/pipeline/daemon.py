@@ -15,7 +15,6 @@ from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.worker import SourceWorker
 from cdc.postgres.connection import Target
 from cdc.sqlite import surroundings
-from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
 from cdc.stop import Alarm, Stop
 
@@ -165,7 +164,6 @@ class Daemon:
         timer.start()
 
     def _lock(self, path: Path) -> None:
-        check_is_file(path)
         surroundings.check_owner(path)
         target = self._target.description
         self._locks.append(SourceLock.acquire(path, command="cdc run", target=target))

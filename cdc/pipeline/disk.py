@@ -10,7 +10,7 @@ from cdc.config import Config, SourceConfig
 from cdc.event import unix_seconds
 from cdc.sqlite import direction, log, surroundings
 from cdc.sqlite.changelog import Changelog
-from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.connection import SourceFile, is_there, look_at
 from cdc.sqlite.growth import Growth, growth
 
 WAITING_SECONDS: Final = 60.0
@@ -66,10 +66,10 @@ def outlooks(config: Config, applied: Mapping[str, int]) -> dict[str, Outlook]:
     found: dict[str, Outlook] = {}
     disks: dict[int, list[str]] = defaultdict(list)
     for source in config.sources:
-        if source.path.exists() and source.name in applied:
+        if source.name in applied and is_there(source.path):
+            device = look_at(source.path).st_dev
             found[source.name] = _outlook(source, applied[source.name])
-            # Of the directory: the file may be gone again by now.
-            disks[source.path.parent.stat().st_dev].append(source.name)
+            disks[device].append(source.name)
     least = config.replication.min_free_disk_mb
     for names in disks.values():
         per_hour = sum(found[name].bytes_per_hour for name in names)
@@ -107,7 +107,7 @@ def all_there_is(config: Config) -> dict[str, int]:
     """
     found = {}
     for source in config.sources:
-        if source.path.exists():
+        if is_there(source.path):
             with SourceFile(source.path) as file, file.reading():
                 if log.read(file) is not None:
                     changelog = Changelog(file)

@@ -18,7 +18,6 @@ from cdc.postgres import requests
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
 from cdc.sqlite import surroundings
-from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock, holder
 from cdc.stop import Stop
 
@@ -99,7 +98,6 @@ def _run_here(  # noqa: PLR0917  (as of `run`)
     argument: object,
     command: str,
 ) -> Any:
-    check_is_file(source.path)
     surroundings.check_owner(source.path)
     lock = SourceLock.acquire(source.path, command=command, target=target.description)
     try:

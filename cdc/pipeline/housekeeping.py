@@ -46,9 +46,12 @@ class Housekeeping:
     def _watch_disks(self) -> None:
         least = self._config.replication.min_free_disk_mb
         for source in self._config.sources:
-            if not source.path.exists():
-                continue  # its worker says so
-            free = surroundings.free_mb(source.path)
+            try:
+                free = surroundings.free_mb(source.path)
+            except SourceError as error:
+                # Its worker reports it; the next minute does as well.
+                log.debug("%s", error, extra=fields("disk_not_measured", source=source.name))
+                continue
             if free < least:
                 log.error(
                     "The disk of %s has only %d MB left; below %d MB the next start is refused."

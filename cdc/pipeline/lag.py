@@ -15,7 +15,7 @@ from cdc.proof import drift
 from cdc.proof.drift import Drift
 from cdc.sqlite import direction, freeze, log, surroundings
 from cdc.sqlite.changelog import Changelog
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.direction import Direction
 from cdc.sqlite.freeze import Freeze
 from cdc.sqlite.lock import Holder, holder
@@ -90,7 +90,6 @@ def measure(config: Config, target: Target) -> list[SourceLag]:
 
 def _measure(conn: Connection, source: SourceConfig, version: int) -> SourceLag:
     """The lag of one source; `version` is that of the schema cdc, 0 where there is none yet."""
-    check_is_file(source.path)
     surroundings.check_owner(source.path)
     # The target first: what is captured meanwhile then counts as lag, never as negative lag.
     known = state.source(conn, source.name) if version else None

@@ -7,7 +7,7 @@ from cdc.archive.chain import set_aside
 from cdc.config import Config, SourceConfig
 from cdc.postgres import archived, state
 from cdc.postgres.connection import Target
-from cdc.sqlite.connection import check_is_file
+from cdc.sqlite.connection import look_at
 from cdc.sqlite.lock import SourceLock
 
 
@@ -16,7 +16,7 @@ def restart(config: Config, source: SourceConfig, target: Target) -> Path | None
 
     Raises SourceHeld while a daemon runs.
     """
-    check_is_file(source.path)
+    look_at(source.path)
     lock = SourceLock.acquire(source.path, command="cdc archive restart", target=target.description)
     try:
         with target.lease() as conn:

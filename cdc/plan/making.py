@@ -24,7 +24,7 @@ from cdc.plan.target import KnownTarget
 from cdc.postgres.ddl import design
 from cdc.sqlite import constraints, introspect, surroundings
 from cdc.sqlite.captures import Captured, captured
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.introspect import SourceTable
 from cdc.sqlite.orphans import End, find_orphans_across
 from cdc.sqlite.rehearsal import refusals
@@ -161,7 +161,6 @@ class _SourcePlanning:
 
     def make(self) -> SourcePlan:
         path = self._source.path
-        check_is_file(path)
         surroundings.check_owner(path)
         with SourceFile(path, only_look=True) as file:
             self._check_surroundings(file)

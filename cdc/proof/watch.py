@@ -61,6 +61,14 @@ class DriftWatch:
             # Replication meets the same trouble and reports it; a proof that waits has the right
             # of way.
             log.debug("%s", error, extra=fields("watch_postponed", source=source.name))
+        except Exception:
+            # A thread has nobody to raise to, and replication does not depend on this one.
+            log.exception(
+                "The drift watch of %s failed; it looks again in %d s.",
+                source.name,
+                round(self._pause),
+                extra=fields("watch_failed", source=source.name),
+            )
 
     def _rest(self, conn: Connection, seconds: float) -> bool:
         """Rest for so long; true where a stop cuts that short. Raises ProofStopped where another

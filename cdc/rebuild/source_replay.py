@@ -31,7 +31,6 @@ from cdc.replay.plan import Plan, make_plan
 from cdc.replay.request import IntoDatabase, IntoFile, IntoSchema, IntoTarget, Request
 from cdc.replay.store import Store
 from cdc.sqlite import surroundings
-from cdc.sqlite.connection import check_is_file
 from cdc.sqlite.lock import SourceLock
 from cdc.stop import Stop
 
@@ -206,7 +205,6 @@ class SourceReplay:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        check_is_file(self._source.path)
         surroundings.check_owner(self._source.path)
         described = self._asked().description
         lock = SourceLock.acquire(self._source.path, command=COMMAND, target=described)

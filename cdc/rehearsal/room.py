@@ -11,6 +11,7 @@ from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.postgres import scratch
 from cdc.postgres.connection import Target
+from cdc.sqlite.connection import look_at
 
 MB: Final = 1_000_000
 
@@ -49,7 +50,7 @@ def look(config: Config, target: Target, folder: Path) -> list[Room]:
     """What is needed where; `folder` is the one in which the copies will be made, below an existing
     one.
     """
-    files = sum(source.path.stat().st_size for source in config.sources)
+    files = sum(look_at(source.path).st_size for source in config.sources)
     with target.lease() as conn:
         tables = scratch.target_bytes(conn)
         directory = scratch.data_directory(conn)

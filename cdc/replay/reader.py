@@ -11,7 +11,7 @@ from cdc.event import AT, SEQ, Event, digest
 from cdc.replay.shapes import Shapes, read_shapes
 from cdc.sqlite import log, surroundings
 from cdc.sqlite.changelog import Changelog
-from cdc.sqlite.connection import SourceFile, check_is_file
+from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.log import Position
 from cdc.sqlite.rows import Bound
 
@@ -45,7 +45,6 @@ class EventReader:
         self._look()
 
     def _opened(self) -> SourceFile:
-        check_is_file(self.source.path)
         surroundings.check_owner(self.source.path)
         return SourceFile(self.source.path)
 

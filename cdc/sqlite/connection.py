@@ -5,7 +5,9 @@ one that meets a lock rolls back at once and tries later, because in rollback-jo
 COMMIT of ours that waits would shut out the legacy system's readers.
 """
 
+import os
 import random
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,18 +64,38 @@ def translated(path: Path) -> Iterator[None]:
         raise SourceError(f"{path}: {error}.") from error
 
 
-def check_is_file(path: Path) -> None:
-    """Raise SourceUnavailable unless there is a file at `path`."""
-    if not path.exists():
+def look_at(path: Path) -> os.stat_result:
+    """What the file system tells of the file at `path`, which may go at any moment.
+
+    Raises SourceUnavailable unless there is one.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceUnavailable(
             f"{path} does not exist.", hint="Correct the source's path, or bring the file back."
-        )
-    if not path.is_file():
+        ) from error
+    except OSError as error:
+        raise SourceUnavailable(
+            f"{path} cannot be reached ({error.strerror}).",
+            hint="Let this user enter the folders above it, and see that its disk answers.",
+        ) from error
+    if not stat.S_ISREG(status.st_mode):
         raise SourceUnavailable(f"{path} is not a file.", hint="Correct the source's path.")
+    return status
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file at `path`, which may have gone by the time that it is opened."""
+    try:
+        look_at(path)
+    except SourceUnavailable:
+        return False
+    return True
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
+    status = look_at(path)
     return status.st_dev, status.st_ino
 
 
@@ -95,8 +117,8 @@ class SourceFile:
         without_triggers: bool = False,
         durable: bool = False,
     ) -> None:
-        check_is_file(path)
         self.path = path
+        self.identity = _identity(path)
         self._only_look = only_look
         self._without_triggers = without_triggers
         self._durable = durable
@@ -111,10 +133,13 @@ class SourceFile:
             self._connection = apsw.Connection(str(path), flags=flags)
             try:
                 self._configure()
+                if self.replaced:  # or the one that is open would pass for the other
+                    raise SourceUnavailable(
+                        f"{path} was replaced while it was opened.", hint="Try again."
+                    )
             except BaseException:
                 self._connection.close()
                 raise
-        self.identity = _identity(path)
 
     def _configure(self) -> None:
         connection = self._connection
@@ -155,7 +180,7 @@ class SourceFile:
         """Whether the path now names another file than the one that is open, or none."""
         try:
             return _identity(self.path) != self.identity
-        except FileNotFoundError:
+        except SourceUnavailable:
             return True
 
     @property

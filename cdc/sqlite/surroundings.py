@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cdc.errors import SourceUnavailable
-from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.connection import SourceFile, look_at
 
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs", "9p", "afs")
@@ -16,12 +16,12 @@ MOUNTS: Final = Path("/proc/mounts")
 
 
 def check_owner(path: Path) -> None:
-    """Refuse a file of another user.
+    """Refuse a file that is not there, or of another user.
 
     In WAL mode whoever opens the file first creates `-wal` and `-shm` with their own ownership: as
     root we would lock the services out of their own database.
     """
-    owner = path.stat().st_uid
+    owner = look_at(path).st_uid
     if owner != os.geteuid():
         name = _user(owner)
         raise SourceUnavailable(
@@ -48,8 +48,14 @@ def check_disk(path: Path, least_mb: int) -> None:
 
 
 def free_mb(path: Path) -> int:
-    """Free space of the file's disk, in MB."""
-    return shutil.disk_usage(path.parent).free // 1_000_000
+    """Free space of the file's disk, in MB. Raises SourceUnavailable where its folder is gone."""
+    try:
+        return shutil.disk_usage(path.parent).free // 1_000_000
+    except OSError as error:
+        raise SourceUnavailable(
+            f"The disk of {path} cannot be looked at ({error.strerror}).",
+            hint="Bring the folder of the file back.",
+        ) from error
 
 
 def check_file_system(file: SourceFile) -> None:

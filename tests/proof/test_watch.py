@@ -141,6 +141,27 @@ def test_a_long_rest_of_the_watch_is_cut_short_for_a_proof_that_waits(site, monk
     assert max(rests) < 2.0
 
 
+def test_the_watch_goes_on_whatever_it_meets(site, monkeypatch, caplog):
+    """What nobody has foreseen is told in the log, and the next pass is done all the same."""
+    site.sqlite(TABLES)
+    site.configure()
+    site.config_path.write_text(site.config_path.read_text() + EVERY_PASS, encoding="utf-8")
+    passes, stop = [], Stop()
+
+    def look(self, source):
+        passes.append(source.name)
+        if len(passes) == 2:
+            stop.ask()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(DriftWatch, "look", look)
+    with site.target() as target:
+        DriftWatch(site.config, target, stop).run()
+    assert passes == ["shop", "shop"]
+    assert caplog.text.count("The drift watch of shop failed; it looks again in") == 2
+    assert "a defect" in caplog.text
+
+
 def test_one_proof_at_a_time(site):
     """Whoever has no patience is told so."""
     with site.target() as target, target.lease() as one, target.lease() as other:

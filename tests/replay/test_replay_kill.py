@@ -141,7 +141,9 @@ def finished(path):
     if not path.exists() or not path.stat().st_size:
         return False
     with SourceFile(path, only_look=True) as file, file.reading():
-        return not file.query("SELECT 1 FROM sqlite_schema WHERE name = '_cdc_replay'").get
+        # None at all where the death left a journal behind, which has just been rolled back.
+        names = [name for (name,) in file.query("SELECT name FROM sqlite_schema")]
+        return bool(names) and "_cdc_replay" not in names
 
 
 WAYS = {"target": into_target, "schema": into_schema, "file": into_file}
