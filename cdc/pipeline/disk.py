@@ -58,15 +58,14 @@ class Outlook:
 
 
 def outlooks(config: Config, applied: Mapping[str, int]) -> dict[str, Outlook]:
-    """The outlook of each source whose file is there, by name.
+    """The outlook of each source in `applied`, which says how far each is applied, by name.
 
-    `applied` is how far each is applied; a source that it lacks has no target yet. Raises
-    SourceError where a file cannot be read.
+    Raises SourceError where a file cannot be read.
     """
     found: dict[str, Outlook] = {}
     disks: dict[int, list[str]] = defaultdict(list)
     for source in config.sources:
-        if source.name in applied and is_there(source.path):
+        if source.name in applied:
             device = look_at(source.path).st_dev
             found[source.name] = _outlook(source, applied[source.name])
             disks[device].append(source.name)

@@ -14,6 +14,7 @@ from cdc.pipeline.progress import SourceProgress, SourceState
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.sqlite import surroundings
+from cdc.sqlite.connection import is_there
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Housekeeping:
         """Raise the alarm for each source whose backlog will fill its disk before long."""
         longest = self._config.replication.disk_alarm_hours * HOUR_SECONDS
         try:
-            found = outlooks(self._config, _forward(self._progress))
+            found = outlooks(self._config, self._applied())
         except SourceError as error:
             # Its worker reports it; the next minute does as well.
             log.debug("%s", error, extra=fields("disk_not_measured"))
@@ -75,6 +76,17 @@ class Housekeeping:
         for name, outlook in found.items():
             if outlook.seconds_left is not None and outlook.seconds_left < longest:
                 _alarm(name, outlook)
+
+    def _applied(self) -> dict[str, int]:
+        """How far each source is applied whose file is there; but for those that PostgreSQL is the
+        master of.
+        """
+        there = {source.name for source in self._config.sources if is_there(source.path)}
+        return {
+            each.name: each.applied_seq
+            for each in self._progress
+            if each.name in there and each.state is not SourceState.RETURNING
+        }
 
     def _prune_boundaries(self) -> None:
         days = self._config.replication.boundary_days
@@ -86,11 +98,6 @@ class Housekeeping:
         except TargetError as error:
             # The next hour does it as well.
             log.warning("%s", error, extra=fields("prune_postponed"))
-
-
-def _forward(progress: Sequence[SourceProgress]) -> dict[str, int]:
-    """How far each source is applied; but for those that PostgreSQL is the master of."""
-    return {p.name: p.applied_seq for p in progress if p.state is not SourceState.RETURNING}
 
 
 def _alarm(name: str, outlook: Outlook) -> None:

@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from cdc.errors import SourceUnavailable
 from cdc.pipeline import disk
 from cdc.pipeline.disk import outlooks
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.progress import SourceProgress
 from cdc.sqlite import surroundings
+from cdc.sqlite.connection import SourceFile
 
 EVENTS = 400
 HOURS = 2.0
@@ -67,20 +69,47 @@ def test_a_file_that_goes_while_it_is_looked_at_is_no_error(behind, monkeypatch)
 
     monkeypatch.setattr(disk, "_outlook", look_and_lose)
     assert outlooks(behind.config, {"shop": 0})["shop"].waiting_events == EVENTS
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        outlooks(behind.config, {"shop": 0})
+
+
+def alarms_of(site, caplog, *names):
+    """The sources that the daemon's housekeeping raises an alarm for."""
+    with site.target() as target:
+        Housekeeping(site.config, target, [SourceProgress(name) for name in names]).when_due()
+    raised = [r for r in caplog.records if r.__dict__.get("action") == "disk_filling"]
+    return {r.__dict__["fields"]["source"]: r.getMessage() for r in raised}
+
+
+def test_the_alarm_is_raised_though_another_file_is_away(behind, caplog):
+    behind.file("other.db").write_bytes(behind.file().read_bytes())
+    behind.configure("shop.db", "other.db", disk_alarm_hours=500)
+    behind.file().rename(behind.file("aside.db"))
+    assert alarms_of(behind, caplog, "shop", "other").keys() == {"other"}
+
+
+def test_a_file_that_goes_while_it_is_opened_does_not_end_the_daemon(behind, caplog, monkeypatch):
+    configure = SourceFile._configure
+
+    def lose(self):
+        configure(self)
+        self.path.rename(behind.file("aside.db"))
+
+    monkeypatch.setattr(SourceFile, "_configure", lose)
+    behind.configure(disk_alarm_hours=500)
+    assert alarms_of(behind, caplog, "shop") == {}
 
 
 @pytest.mark.parametrize(("hours", "alarms"), [(0, 0), (24, 0), (500, 1)])
 def test_the_alarm_says_how_long_it_lasts_and_what_to_do(behind, caplog, hours, alarms):
     behind.configure(disk_alarm_hours=hours)
-    with behind.target() as target:
-        Housekeeping(behind.config, target, [SourceProgress("shop")]).when_due()
-    raised = [r for r in caplog.records if r.__dict__.get("action") == "disk_filling"]
+    raised = alarms_of(behind, caplog, "shop")
     assert len(raised) == alarms
-    for record in raised:
-        [hours_left] = re.findall(r"its disk lasts for ([\d.]+) h more", record.getMessage())
+    for message in raised.values():
+        [hours_left] = re.findall(r"its disk lasts for ([\d.]+) h more", message)
         assert float(hours_left) == pytest.approx(485, rel=0.02)
-        assert "400 events (0.4 MB) wait" in record.getMessage()
-        assert "Bring PostgreSQL back" in record.getMessage()
+        assert "400 events (0.4 MB) wait" in message
+        assert "Bring PostgreSQL back" in message
 
 
 def test_status_tells_it(behind):
