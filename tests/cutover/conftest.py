@@ -7,6 +7,8 @@ import apsw
 import pytest
 
 from cdc.cutover import standing
+from cdc.cutover.back import Rollback
+from cdc.cutover.forward import Cutover
 from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
 from cdc.postgres.connection import Target
@@ -36,6 +38,13 @@ def run(site, kind, *, dsn: str = "", **watching) -> Report:
         local_journal(site.config) as journal,
     ):
         return kind(site.config, target, journal, **watching).run()
+
+
+def succeed(site, kind, **watching) -> Report:
+    """The same of one that comes to its end."""
+    report = run(site, kind, **watching)
+    assert report.outcome == {Cutover: "switched", Rollback: "rolled_back"}[kind], report
+    return report
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.command import ROOT
 from tests.support.waiting import wait_until
 
 from . import ledger
-from .conftest import run
+from .conftest import run, succeed
 
 HERE = Path(__file__).parent
 
@@ -86,7 +86,7 @@ def returning(site) -> bool:
 def moved_over(site, more: str = MORE):
     """The same two files, whose PostgreSQL is master, with a daemon that brings its writes back."""
     replicated(site, more)
-    assert run(site, Cutover).outcome == "switched"
+    succeed(site, Cutover)
     wait_until(lambda: returning(site))
     return site
 

@@ -17,7 +17,7 @@ from cdc.proof import suspects
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
 
-from .conftest import run
+from .conftest import run, succeed
 from .shop import MORE, masters, moved_over, prove, replicated, returning
 
 PRICE = "SELECT price FROM orders WHERE id = 1"
@@ -75,7 +75,7 @@ def test_a_wrong_row_on_either_side_stops_the_cutover(site):
         wait_until(shop.caught_up)
         prove(shop)
     assert masters(shop) == (True, False)
-    assert run(shop, Cutover).outcome == "switched"
+    succeed(shop, Cutover)
 
 
 def test_a_wrong_row_on_either_side_stops_the_rollback(site):
@@ -91,7 +91,7 @@ def test_a_wrong_row_on_either_side_stops_the_rollback(site):
         shop.postgres("UPDATE orders SET id = id WHERE id = 1")
         wait_until(lambda: shop.sqlite(PRICE) == shop.postgres(PRICE))
     wait_until(lambda: returning(shop))
-    assert run(shop, Rollback).outcome == "rolled_back"
+    succeed(shop, Rollback)
     assert shop.sqlite(PRICE) == [(99.0,)]
     shop.wait_until_equal()
 
@@ -101,14 +101,14 @@ def test_with_too_much_to_look_at_again_every_row_is_compared_once_more(site, mo
     """When PostgreSQL is closed: it takes longer then, and finds the same."""
     shop = replicated(site)
     monkeypatch.setattr(suspects, "MOST_SUSPECTS", -1)
-    assert run(shop, Cutover).outcome == "switched"
+    succeed(shop, Cutover)
     wait_until(lambda: returning(shop))
     plant_in_sqlite(shop, 99.0)
     report = run(shop, Rollback)
     assert (report.outcome, "both sides differ: shop" in report.reason) == ("aborted", True), report
     shop.postgres("UPDATE orders SET id = id WHERE id = 1")
     wait_until(lambda: returning(shop))
-    assert run(shop, Rollback).outcome == "rolled_back"
+    succeed(shop, Rollback)
     assert masters(shop) == (True, False)
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_the_operator_stops_is_undone(site):
         report = run(shop, Cutover, at=stop_at(state))
         assert (report.outcome, report.reason) == ("aborted", "stopped by the operator"), report
         assert masters(shop) == (True, False)
-    assert run(shop, Cutover).outcome == "switched"
+    succeed(shop, Cutover)
     report = run(shop, Rollback, at=stop_at("closed"))
     assert (report.outcome, report.reason) == ("aborted", "stopped by the operator"), report
     assert masters(shop) == (False, True)
@@ -224,7 +224,7 @@ def test_an_interrupt_before_the_files_are_open_leaves_no_doubt_that_they_are_no
     assert (report.outcome, report.exit_code) == ("in_doubt", 3)
     assert "not every file is open" in report.reason
     assert masters(shop) == (False, False)
-    assert run(shop, Rollback).outcome == "rolled_back"
+    succeed(shop, Rollback)
     assert masters(shop) == (True, False)
 
 
@@ -302,5 +302,5 @@ def test_a_full_disk_stops_the_cutover(full, state, site):
         assert masters(shop) == (True, False)
         shop.sqlite("UPDATE orders SET price = 3 WHERE id = 1", name=names[0])
         wait_until(shop.caught_up)
-        assert run(shop, Cutover).outcome == "switched"
+        succeed(shop, Cutover)
         shop.cdc.close()

@@ -15,7 +15,7 @@ from cdc.sqlite.connection import SourceFile
 from tests.support.page import Page
 from tests.support.waiting import wait_until
 
-from .conftest import run
+from .conftest import run, succeed
 from .shop import die, masters, moved_over, returning, sqlite_writes
 
 
@@ -92,7 +92,7 @@ def test_it_refuses_as_long_as_sqlite_does_not_have_it_all(moved):
     assert "nobody brings rows back" in report.reason
     moved.start()
     wait_until(lambda: returning(moved))
-    assert run(moved, Rollback).outcome == "rolled_back"
+    succeed(moved, Rollback)
     report = run(moved, Finish)
     assert (report.outcome, report.exit_code) == ("aborted", 1)
     assert "SQLite is the master" in report.reason
@@ -130,11 +130,11 @@ def test_what_is_abandoned_is_named(moved):
 def test_a_kill_at_any_state_is_ended_by_the_next_run(moved):
     """Until `ended` the way back is open; behind it there is none, and nothing is half done."""
     die(moved, "finish", "begun")
-    assert run(moved, Rollback).outcome == "rolled_back"
+    succeed(moved, Rollback)
     assert masters(moved) == (True, False)
     wait_until(moved.caught_up)
     assert moved.prove(full=True).converged
-    assert run(moved, Cutover).outcome == "switched"
+    succeed(moved, Cutover)
     wait_until(lambda: returning(moved))
     die(moved, "finish", "ended")
     for kind in (Cutover, Rollback):

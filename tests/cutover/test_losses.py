@@ -9,7 +9,7 @@ from cdc.cutover.phases import Report
 from tests.support.proxy import Cut, Proxy
 from tests.support.waiting import wait_until
 
-from .conftest import run
+from .conftest import run, succeed
 from .shop import masters, mode, replicated, returning
 
 
@@ -85,7 +85,7 @@ def test_a_server_that_hangs_in_the_switch_is_not_waited_for(shop, monkeypatch):
 
 def test_lost_on_the_way_back(shop):
     """Before the switch PostgreSQL goes on, as soon as it can be asked, as after a lost COMMIT."""
-    assert run(shop, Cutover).outcome == "switched"
+    succeed(shop, Cutover)
     wait_until(lambda: returning(shop))
     shop.postgres("INSERT INTO orders (item) VALUES ('there')")
     report = run_through(shop, Rollback, "closed", Proxy.close)
@@ -103,7 +103,7 @@ def test_lost_on_the_way_back(shop):
 @pytest.mark.soak
 def test_lost_behind_the_switch_back(shop):
     """The files stay shut until PostgreSQL can say what numbers it has given to rows."""
-    assert run(shop, Cutover).outcome == "switched"
+    succeed(shop, Cutover)
     wait_until(lambda: returning(shop))
     report = run_through(shop, Rollback, "switched", Proxy.close)
     assert (report.outcome, report.exit_code) == ("in_doubt", 3), report
