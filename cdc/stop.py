@@ -73,6 +73,28 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have an interrupt that comes in the block wait for its end: for what must be known once it is
+    there. Harmless in other threads than the main one, which alone is ever interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    came: list[int] = []
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for each in came:
+            signal.raise_signal(each)
+
+
 class Alarm:
     """Wakes one waiting thread. A ring while nobody waits is kept for the next wait."""
 

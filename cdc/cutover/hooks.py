@@ -14,6 +14,7 @@ from typing import IO, Final
 from cdc.config import Config, HookConfig
 from cdc.config.cutover import Moment
 from cdc.redact import redact
+from cdc.stop import uninterrupted
 
 OUTPUT_BYTES: Final = 20_000
 """Of a hook's output the end is kept."""
@@ -72,26 +73,29 @@ def _end_of(
     program = runnable(config, hook)
     if program is None:
         return f"{hook.command[0]} is no program that this user may run", None
+    process = None
     try:
-        process = subprocess.Popen(  # noqa: S603  (the operator's own command, and no shell)
-            [program, *hook.command[1:]],
-            cwd=config.path.parent,
-            env=os.environ | {f"CDC_{name}": value for name, value in facts.items()},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with uninterrupted():  # or one that is running already would not be known
+            process = subprocess.Popen(  # noqa: S603  (the operator's own command, and no shell)
+                [program, *hook.command[1:]],
+                cwd=config.path.parent,
+                env=os.environ | {f"CDC_{name}": value for name, value in facts.items()},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        code = process.wait(hook.timeout_seconds)
     except OSError as error:
         return f"could not be started: {error.strerror}", None
-    try:
-        code = process.wait(hook.timeout_seconds)
     except subprocess.TimeoutExpired:
+        assert process is not None
         _kill(process)
         return f"was killed after {hook.timeout_seconds:g} s", None
     except BaseException:
         # Whoever is interrupted goes back, and what a hook still did would come in between.
-        _kill(process)
+        if process is not None:
+            _kill(process)
         raise
     return ("" if code == 0 else f"ended with exit code {code}"), code
 

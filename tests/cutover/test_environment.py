@@ -9,6 +9,7 @@ import pytest
 
 from cdc.config import Config, HookConfig, SourceConfig
 from cdc.cutover import envfile, hooks
+from cdc.stop import interruptible
 
 
 @pytest.fixture
@@ -115,3 +116,19 @@ def test_a_hook_that_ends_while_this_process_is_interrupted_changes_nothing_of_t
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_a_hook_is_killed_though_the_interrupt_comes_while_it_is_started(tmp_path, monkeypatch):
+    """When it runs already, and nobody has been told so yet."""
+    started, popen = [], subprocess.Popen
+
+    def start(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(hooks.subprocess, "Popen", start)
+    made = config(tmp_path, sh("stop", "sleep 60"))
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        list(hooks.run_all(made, "stop", {}))
+    assert started[0].returncode == -signal.SIGKILL
