@@ -129,6 +129,10 @@ class ArchiveDamaged(ArchiveError):
     """A segment of the event store is missing, or is not what was written."""
 
 
+class SegmentGone(ArchiveError):
+    """A file of the event store went while it was looked at: the oldest do, by and by."""
+
+
 class BackupError(CdcError):
     """A backup could not be made, or not be restored where it was to go."""
 

@@ -9,7 +9,7 @@ from cdc.archive.chain import UNFINISHED, Chain
 from cdc.archive.ends import Ends
 from cdc.archive.rows import load_row
 from cdc.archive.segment import BaselineHeader, EventsHeader, Segment, unusable
-from cdc.errors import ArchiveDamaged
+from cdc.errors import ArchiveDamaged, SegmentGone
 from cdc.event import LAYOUT, SEQ
 
 What = Literal["damaged", "missing", "foreign", "unsure"]
@@ -74,6 +74,10 @@ class _Look:
         known = self._known
         try:
             header = _read(segment)
+        except SegmentGone:
+            yield Finding("missing", segment.number, segment.path, "it has just gone")
+            self.skip()
+            return
         except ArchiveDamaged as error:
             yield Finding("damaged", segment.number, segment.path, str(error))
             self._previous, self._seq = segment.digest, None
@@ -127,11 +131,11 @@ def _row(segment: Segment, line: bytes) -> tuple[object, ...]:
 
 
 def _strangers(chain: Chain) -> Iterator[Finding]:
-    known = {segment.path for segment in chain.segments}
     try:
         paths = sorted(chain.directory.iterdir()) if chain.directory.is_dir() else []
     except OSError as error:
         raise unusable(chain.directory, error) from error
     for path in paths:
-        if path not in known and path.name != UNFINISHED:
+        # A segment that the chain does not have was added since it was looked at.
+        if Segment.of(path) is None and path.name != UNFINISHED:
             yield Finding("foreign", None, path, "it is no segment")

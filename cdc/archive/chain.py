@@ -95,6 +95,16 @@ class Chain:
         except OSError as error:
             raise unusable(self.directory, error) from error
 
+    def end(self) -> None:
+        """Delete all of it: its log is over."""
+        self.let_go(list(self.segments))
+        try:
+            # What a kill has left of a segment that was being written.
+            (self.directory / UNFINISHED).unlink(missing_ok=True)
+            self.directory.rmdir()
+        except OSError as error:
+            raise unusable(self.directory, error) from error
+
 
 def logs(directory: Path, source: str) -> list[str]:
     """The ids of the changelogs of a source that the archive holds segments of, oldest first."""

@@ -21,7 +21,7 @@ import msgspec
 from isal import igzip_lib, isal_zlib
 from msgspec import Struct
 
-from cdc.errors import ArchiveDamaged, ArchiveError
+from cdc.errors import ArchiveDamaged, ArchiveError, SegmentGone
 
 FORMAT: Final = 1
 LEVEL: Final = 1
@@ -298,7 +298,8 @@ def _gzip(data: bytes) -> bytes:
 
 def unusable(path: Path, error: OSError) -> ArchiveError:
     """The error for a file of the archive that the system does not let us use."""
-    return ArchiveError(
+    kind = SegmentGone if isinstance(error, FileNotFoundError) else ArchiveError
+    return kind(
         f"{path} cannot be used ({error.strerror}).",
         hint="Check the disk and the rights of [archive] directory.",
     )

@@ -1,7 +1,8 @@
 """Events that a backup needs, kept in the changelogs until it is made."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from typing import Final, Self
 
 from cdc.errors import BackupError
@@ -15,21 +16,42 @@ HOLD_SECONDS: Final = 3_600.0
 
 RENEW_SECONDS: Final = 600.0
 
+LOOKS: Final = 10
+"""How often the positions are looked at again, where what they need has just been pruned."""
+
 
 class Holding:
-    """Keeps the events from each source's position on, by its name. Leaving the block ends it."""
+    """Keeps the events from each source's position on, by its name; `positions` tells where they
+    are by now. Leaving the block ends it.
+    """
 
-    def __init__(self, conn: Connection, positions: Mapping[str, int]) -> None:
+    def __init__(self, conn: Connection, positions: Callable[[], Mapping[str, int]]) -> None:
         self._conn = conn
-        # The event at the position itself is how the target knows the log.
-        self._behind = {name: max(seq - 1, 0) for name, seq in positions.items()}
+        self._positions = positions
+        self._behind: dict[str, int] = {}
         self._renew_at = 0.0
 
     def __enter__(self) -> Self:
-        self.renew()
+        with ExitStack() as undo:
+            undo.callback(self._let_go)
+            for _ in range(LOOKS - 1):
+                with suppress(BackupError):  # the pruner was quicker
+                    self._begin()
+                    break
+            else:
+                self._begin()
+            undo.pop_all()
         return self
 
+    def _begin(self) -> None:
+        # The event at the position itself is how the target knows the log.
+        self._behind = {name: max(seq - 1, 0) for name, seq in self._positions().items()}
+        self.renew()
+
     def __exit__(self, *_: object) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
         for name in self._behind:
             hold_back.let_go(self._conn, name, OWNER)
 

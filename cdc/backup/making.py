@@ -147,7 +147,7 @@ class BackupMaking:
         began_at = datetime.now(UTC)
         names = [source.name for source in self._sources]
         with ExitStack() as stack:
-            holding = stack.enter_context(Holding(conn, self._positions(conn, names)))
+            holding = stack.enter_context(Holding(conn, partial(self._positions, conn, names)))
             moment = stack.enter_context(self._target.lease())
             self._stop.on_ask(partial(exported.cut_short, moment))
             snapshot = stack.enter_context(exported.exported(moment))

@@ -77,7 +77,9 @@ class BackupTrial:
         daemon.open()
         daemon.run(until_caught_up=True, show=self._tick)
         self._progress.begin("comparing both sides")
-        return prove(config, target, Request(full=True), wait=self._stop.wait)
+        verdict = prove(config, target, Request(full=True), wait=self._stop.wait)
+        self._tick()  # a proof that was cut short says nothing of the backup
+        return verdict
 
 
 def _scratch_config(config: Config, kept: Manifest, dsn: str, files: Path) -> Config:

@@ -224,8 +224,7 @@ class SourceArchive:
                 continue
             with self._target.lease() as conn:
                 archived.forget_ends(conn, self.source.name, log_id)
-            old.let_go(list(old.segments))
-            old.directory.rmdir()
+            old.end()
 
     def _prune(self, file: SourceFile, asked: Asked, durable: int) -> None:
         """Take events out of the changelog that were applied long enough ago and are safe."""

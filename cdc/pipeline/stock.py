@@ -1,15 +1,17 @@
 """What the event store holds of each source, and whether it is all there."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cdc.archive.audit import Finding, audit
 from cdc.archive.chain import Chain, logs
 from cdc.archive.ends import Ends, check_ends
 from cdc.archive.reader import Archive, Baseline
 from cdc.config import Config, SourceConfig
-from cdc.errors import ArchiveError
+from cdc.errors import ArchiveError, SegmentGone
 from cdc.event import unix_seconds
 from cdc.postgres import archived, hold_back, state
 from cdc.postgres.connection import Target
@@ -18,6 +20,8 @@ from cdc.sqlite import log
 from cdc.sqlite.captures import captured
 from cdc.sqlite.changelog import Changelog
 from cdc.sqlite.connection import SourceFile
+
+LOOKS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,18 @@ def take_stock(config: Config, target: Target) -> list[Stock]:
             holds = hold_back.holds(conn, source.name) if has_store else []
             applied = state.source(conn, source.name) if known else None
             seq = applied.applied_seq if applied else 0
-            stocks.append(_stock(config, source, ends, holds, seq))
+            stocks.append(_settled(config, source, ends, holds, seq))
     return stocks
+
+
+def _settled(
+    config: Config, source: SourceConfig, ends: list[Ends], holds: list[Hold], applied: int
+) -> Stock:
+    """The stock, looked at again where segments have gone meanwhile: the oldest do, by and by."""
+    for _ in range(LOOKS - 1):
+        with suppress(SegmentGone):
+            return _stock(config, source, ends, holds, applied)
+    return _stock(config, source, ends, holds, applied)
 
 
 def _stock(

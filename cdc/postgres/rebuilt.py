@@ -14,7 +14,7 @@ from psycopg.types.numeric import Int8
 
 from cdc.errors import DestinationTaken, TargetRefused
 from cdc.mapping.table import MappedTable
-from cdc.postgres import ddl
+from cdc.postgres import advisory, ddl
 from cdc.postgres.changes import Advance, Chunk
 from cdc.postgres.connection import Connection
 from cdc.postgres.ledger import BEGIN
@@ -57,12 +57,10 @@ class RebuiltSchema:
 
     def take(self) -> None:
         """Keep every other replay out of it, for as long as the connection lasts."""
+        key = advisory.key_of(f"cdc replay {self._schema} {self._source}")
         with translated(f"take the schema {self._schema}"):
-            row = self._conn.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended(%s, 7161958298351135589))",
-                (f"replay {self._schema} {self._source}",),
-            ).fetchone()
-        if not (row and row[0]):
+            is_ours = advisory.take(self._conn, key, patience=advisory.ENDING_SECONDS)
+        if not is_ours:
             raise DestinationTaken(
                 f"Another replay of {self._source} writes to the schema {self._schema}.",
                 hint="Wait for its end, or name another schema.",

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from cdc.errors import TargetRefused
-from cdc.postgres import state
+from cdc.postgres import advisory, state
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
 
@@ -27,17 +27,18 @@ def name_for(conn: Connection, purpose: str) -> str:
 
 
 @contextmanager
-def alone(conn: Connection, purpose: str) -> Iterator[None]:
+def alone(
+    conn: Connection, purpose: str, *, patience: float = advisory.ENDING_SECONDS
+) -> Iterator[None]:
     """Be the only one for the length of the block who makes or drops that of a purpose.
 
-    Raises TargetRefused where somebody else is. It ends with the session, too.
+    Raises TargetRefused where somebody else is, for longer than `patience` seconds. It ends with
+    the session, too.
     """
-    key = f"cdc scratch {purpose}"
+    key = advisory.key_of(f"cdc scratch {purpose}")
     with translated(f"be the only one to {purpose}"):
-        row = conn.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)
-        ).fetchone()
-    if not (row and row[0]):
+        is_alone = advisory.take(conn, key, patience=patience)
+    if not is_alone:
         raise TargetRefused(
             f"another cdc uses the scratch database to {purpose} of this target",
             hint="wait until it has ended",
@@ -46,7 +47,7 @@ def alone(conn: Connection, purpose: str) -> Iterator[None]:
         yield
     finally:
         with translated(f"be done to {purpose}"):
-            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
+            advisory.release(conn, key)
 
 
 def check_right(conn: Connection) -> None:

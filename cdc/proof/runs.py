@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-import psycopg
-
 from cdc.errors import TargetRefused
+from cdc.postgres import advisory
 from cdc.postgres.connection import Connection
 from cdc.postgres.translate import translated
 from cdc.proof.outcome import SourceOutcome
@@ -33,7 +32,9 @@ def alone(conn: Connection, *, patience: float) -> Iterator[None]:
 
     Raises ProofBusy where another one has not ended within `patience` seconds.
     """
-    if not _locked(conn, patience):
+    with translated("begin the proof"):
+        is_alone = advisory.take(conn, LOCK, patience=patience)
+    if not is_alone:
         raise ProofBusy(
             "another proof of this target is under way",
             hint="Wait until it has ended; two would only slow each other down.",
@@ -42,21 +43,7 @@ def alone(conn: Connection, *, patience: float) -> Iterator[None]:
         yield
     finally:
         with translated("end the proof"):
-            conn.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
-
-
-def _locked(conn: Connection, patience: float) -> bool:
-    with translated("begin the proof"):
-        if not patience:
-            row = conn.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()
-            return bool(row and row[0])
-        try:
-            with conn.transaction():
-                conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience}s",))
-                conn.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        except psycopg.errors.LockNotAvailable:
-            return False
-    return True
+            advisory.release(conn, LOCK)
 
 
 def another_waits(conn: Connection) -> bool:

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from cdc.config import Config, SourceConfig
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SegmentGone
 from cdc.postgres import hold_back, state
 from cdc.postgres.connection import Target
 from cdc.replay.store import Store, open_store
@@ -60,7 +60,10 @@ class Hold:
 def open_held(config: Config, source: SourceConfig, hold: Hold) -> Store:
     """What is kept of a source, with nothing being pruned that its archive lacks."""
     for _ in range(LOOKS):
-        store = open_store(config, source)
+        try:
+            store = open_store(config, source)
+        except SegmentGone:
+            continue
         if hold.take(store.live_from) and store.is_there:
             return store
         store.close()  # the archive has gone on, or lost its beginning, since it was looked at

@@ -27,6 +27,9 @@ READ_POLL_SECONDS: Final = 0.0005
 """SQLite's own busy handler sleeps up to 100 ms between two looks; a writer that commits without a
 pause leaves gaps of a millisecond, which it would miss for minutes."""
 
+READ_LOOKS: Final = 100
+"""However long they take."""
+
 BREATH_SECONDS: Final = 0.02
 """Between two moments at which writers are let in while a large schema is looked at."""
 
@@ -299,7 +302,8 @@ class SourceFile:
         if attempts == 0:
             self._patient_until = time.monotonic() + READ_PATIENCE_SECONDS
         time.sleep(READ_POLL_SECONDS)
-        return time.monotonic() < self._patient_until
+        # A process that gets no turn for so long has not looked as often as it should have.
+        return time.monotonic() < self._patient_until or attempts < READ_LOOKS
 
     def _write_once(self, work: Callable[[], T]) -> T:
         connection = self._connection

@@ -33,11 +33,12 @@ class Vault:
     def shelf(self) -> Shelf:
         return Shelf(self.site.config.backup_directory)
 
-    def make(self) -> Made:
+    def make(self, stop: Stop | None = None) -> Made:
         config = self.site.config
         with Target(self.site.dsn) as target:
-            making = BackupMaking(config, self.site.dsn, target, config.sources, self.shelf, Stop())
-            return making.run()
+            return BackupMaking(
+                config, self.site.dsn, target, config.sources, self.shelf, stop or Stop()
+            ).run()
 
     def elsewhere(self) -> str:
         """The connection string of a database that is not there yet."""

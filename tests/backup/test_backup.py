@@ -1,16 +1,18 @@
 """A backup is of moments that belong together, and is tried before it is called one."""
 
 import os
+import shutil
 import signal
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cdc.backup import manifest
+from cdc.backup import manifest, trial
 from cdc.backup.holding import Holding
 from cdc.backup.restoring import compare_contents
 from cdc.errors import BackupDamaged, BackupError, TargetRefused
 from cdc.postgres import hold_back, scratch
+from cdc.stop import Stop
 from tests.backup.conftest import database_of
 from tests.support.waiting import wait_until
 
@@ -74,6 +76,9 @@ def _write_past_the_guard(site, statement):
     )
 
 
+TRIES = 5
+"""For a kill at a step that lasts a fraction of a second."""
+
 STEPS = ("postgres.dump", "sources/shop.db", "trial", "scratch")
 
 
@@ -89,12 +94,19 @@ def test_killed_backup_leaves_what_the_next_one_removes(site, vault, steps):
             return vault.scratch_databases()
         return list(vault.shelf.directory.glob(f"*.unfinished/{step}"))
 
-    for step in steps:
+    def kill_at(step):
+        """Kill one there; whether it was not done before."""
         process = site.cdc.begin("backup")
-        wait_until(partial(reached, step), 60)
+        wait_until(lambda: reached(step) or process.poll() is not None, 60)
         process.kill()
         process.communicate()
-        assert vault.shelf.backups() == []
+        made = vault.shelf.backups()
+        for each in made:
+            shutil.rmtree(each)
+        return not made
+
+    for step in steps:
+        assert any(kill_at(step) for _ in range(TRIES))
     made = vault.make()
     assert made.swept
     assert [each.name for each in vault.shelf.directory.iterdir() if each.name != ".lock"] == [
@@ -107,10 +119,14 @@ def test_killed_backup_leaves_what_the_next_one_removes(site, vault, steps):
 def test_stop_leaves_nothing(site, vault):
     """Ctrl-C and SIGTERM end it at once, and cleanly."""
     site.catch_up()
-    process = site.cdc.begin("backup")
-    wait_until(lambda: list(vault.shelf.directory.glob("*.unfinished")), 60)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    for _ in range(TRIES):
+        process = site.cdc.begin("backup")
+        wait_until(lambda: list(vault.shelf.directory.glob("*.unfinished")), 60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        if process.returncode:  # it was not done before
+            break
+        shutil.rmtree(vault.shelf.directory)
     assert (process.returncode, err) == (130, "")
     assert list(vault.shelf.directory.glob("2*")) == []
     assert vault.scratch_databases() == []
@@ -158,11 +174,24 @@ def test_events_that_a_backup_needs_are_not_pruned(site, vault):
     site.catch_up()
     site.sqlite("UPDATE t SET v = 0")
     with site.target() as target, target.lease() as conn:
-        with Holding(conn, {"shop": 2}):
+        with Holding(conn, lambda: {"shop": 2}):
             assert hold_back.give_up(conn, "shop", 3) == 1
         assert hold_back.give_up(conn, "shop", 3) == 3
-        with pytest.raises(BackupError, match="were pruned"), Holding(conn, {"shop": 2}):
+        held = Holding(conn, lambda: {"shop": 2})
+        with pytest.raises(BackupError, match="were pruned"), held:
             pass
+
+
+def test_what_was_pruned_just_now_is_no_reason_to_fail(site, vault):
+    """The daemon has gone on since the position was read: it is read again."""
+    site.catch_up()
+    site.sqlite("UPDATE t SET v = 0")
+    positions = iter([2, 2, 4])
+    with site.target() as target, target.lease() as conn:
+        assert hold_back.give_up(conn, "shop", 3) == 3
+        with Holding(conn, lambda: {"shop": next(positions)}):
+            assert site.postgres("SELECT source, seq FROM cdc.hold_back") == [("shop", 3)]
+        assert site.postgres("SELECT * FROM cdc.hold_back") == []
 
 
 def test_backup_while_postgres_is_master_is_of_postgres_alone(site, vault):
@@ -204,7 +233,41 @@ def test_one_backup_at_a_time(site, vault):
         outcome = site.cdc("backup")
     assert outcome.code == 3
     assert "Another backup is being made" in outcome.err
-    with site.target() as target, target.lease() as conn, scratch.alone(conn, "try"):
-        outcome = site.cdc("backup", "--directory", "elsewhere")
-    assert outcome.code == 3
-    assert "another cdc uses the scratch database" in outcome.err
+    with site.target() as target, target.lease() as one, target.lease() as another:
+        late = scratch.alone(another, "try", patience=0.1)
+        refused = pytest.raises(TargetRefused, match="another cdc uses the scratch database")
+        with scratch.alone(one, "try"), refused, late:
+            raise AssertionError
+
+
+def test_session_of_a_backup_that_was_killed_is_waited_for(site, vault):
+    """The server notices only when it gets to it that the process is gone."""
+    site.catch_up()
+    with site.target() as target, target.lease() as conn, ThreadPoolExecutor() as pool:
+        with scratch.alone(conn, "try"):
+            made = pool.submit(vault.make)
+            wait_until(lambda: waits_for_a_lock(site))
+        assert made.result().kept.trial.equal
+
+
+def waits_for_a_lock(site):
+    return site.postgres(
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+
+
+def test_a_stop_while_the_backup_is_tried_says_nothing_of_it(site, vault, monkeypatch):
+    """It is stopped like any other, and not called unequal because its proof was cut short."""
+    site.catch_up()
+    stop, prove = Stop(), trial.prove
+
+    def cut_short(*arguments, **options):
+        stop.ask()
+        return prove(*arguments, **options)
+
+    monkeypatch.setattr(trial, "prove", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        vault.make(stop)
+    assert list(vault.shelf.directory.glob("2*")) == []
+    assert vault.scratch_databases() == []

@@ -1,0 +1,37 @@
+"""Locks that say who may do something alone: for a session, and over with it."""
+
+import hashlib
+from typing import Final
+
+import psycopg
+
+from cdc.postgres.connection import Connection
+
+ENDING_SECONDS: Final = 5.0
+"""Patience for a session whose process has ended: the server finds out when it gets to it."""
+
+
+def key_of(name: str) -> int:
+    """The key of the lock of this name, a bigint."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def take(conn: Connection, key: int, *, patience: float) -> bool:
+    """Take a lock, outside of any transaction; False where another session keeps it for longer
+    than `patience` seconds.
+    """
+    if not patience:
+        row = conn.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+        return bool(row and row[0])
+    try:
+        with conn.transaction():
+            conn.execute("SELECT set_config('lock_timeout', %s, true)", (f"{patience}s",))
+            conn.execute("SELECT pg_advisory_lock(%s)", (key,))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    return True
+
+
+def release(conn: Connection, key: int) -> None:
+    """Give a lock back that this session holds."""
+    conn.execute("SELECT pg_advisory_unlock(%s)", (key,))
