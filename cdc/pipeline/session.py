@@ -6,7 +6,7 @@ what is true by the same checks.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -148,6 +148,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
         target_id = state.install(conn)
         epoch = read_gate(conn).epoch
         replays.refuse_unfinished(conn, source.name)
+        state.wait_for_commits(conn, source.name)
         known = state.source(conn, source.name)
         tables = state.captured_tables(conn, source.name)
         file = SourceFile(source.path)
@@ -164,7 +165,8 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
                     check_selection(source, introspect.table_names(file))
             stops = Stops(at_once=not tables)
             wanted = _wanted_tables(file, source, stops)
-            renew = _renumbered(file, tables)
+            with file.reading():
+                renew = _renumbered(tables, application_schema(file))
             found = capture.install(
                 file,
                 wanted,
@@ -180,6 +182,7 @@ def open_session(config: Config, source: SourceConfig, target: Target, stop: Sto
             with file.reading():
                 schema_version, of_application = file.schema_version, application_schema(file)
                 _check_unmoved(file, source, stops)
+                _check_not_renumbered(file, of_application, tables, found)
                 tables_captured = captured(file, breathe=file.breathe)
             columns = {t.name: [c.name for c in t.source.table.columns] for t in tables_captured}
             if not tables:  # later a migration of the application may be the reason: see the status
@@ -243,15 +246,25 @@ def _check_unmoved(file: SourceFile, source: SourceConfig, stops: Stops) -> None
         raise SchemaMoved(f"The schema of {file.path} changed.")
 
 
-def _renumbered(file: SourceFile, tables: list[state.CapturedTable]) -> set[str]:
+def _renumbered(tables: list[state.CapturedTable], now: int) -> set[str]:
     """Tables without a key whose rowids a VACUUM may have renumbered since they were copied.
 
     VACUUM fires no trigger, but like any change of the schema but a freeze it moves what
-    `application_schema` tells.
+    `application_schema` tells, which is `now`.
     """
-    with file.reading():
-        now = application_schema(file)
     return {t.name for t in tables if t.definition.get("rowids_as_of") not in (None, now)}
+
+
+def _check_not_renumbered(
+    file: SourceFile,
+    now: int,
+    tables: list[state.CapturedTable],
+    found: Mapping[str, Finding],
+) -> None:
+    """Raise SchemaMoved where a VACUUM came since the captures were found to be intact."""
+    late = _renumbered(tables, now)
+    if any(found.get(name) is Finding.INTACT for name in late):
+        raise SchemaMoved(f"The schema of {file.path} changed.")
 
 
 def _read_to(file: SourceFile, known: state.Source | None) -> int | None:

@@ -154,6 +154,15 @@ def source(conn: Connection, name: str) -> Source | None:
         return cur.execute(_SOURCES + " WHERE name = %s", (name,)).fetchone()
 
 
+def wait_for_commits(conn: Connection, name: str) -> None:
+    """Wait until what was being applied to a source has come to its end. The server may still be at
+    a COMMIT whose process is dead: what is read of the source before that is over is too old.
+    """
+    with translated("wait for what is being applied"):
+        # Whoever applies holds this row.
+        conn.execute("SELECT FROM cdc.source WHERE name = %s FOR UPDATE", (name,))
+
+
 def register_source(
     conn: Connection, name: str, *, path: str, log_id: str, applied_seq: int, digest: bytes | None
 ) -> None:
