@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from cdc.crossing.pairs import pairs
-from cdc.errors import DirectionChanged, Finished, SourceError, TargetError
+from cdc.errors import (
+    DirectionChanged,
+    Finished,
+    SourceError,
+    SourceUnavailable,
+    TargetError,
+)
 from cdc.logs import fields
 from cdc.pipeline.returning import Returning
 from cdc.postgres import queue, reverse
@@ -105,6 +111,7 @@ class ReverseFlow:
             raise
 
     def _step(self) -> Written | None:
+        self._check_file()
         self._stand()  # also where nothing waits: the direction may have turned
         with self._target.lease() as conn:
             if not queue.waiting(conn, self._name):
@@ -128,6 +135,13 @@ class ReverseFlow:
                     extra=fields("reverse_extended", source=self._name, entries=limit),
                 )
 
+    def _check_file(self) -> None:
+        if self._file.replaced:
+            raise SourceUnavailable(
+                f"{self._file.path} was moved or replaced while it was open.",
+                hint="Bring the file back, or put the whole of it there.",
+            )
+
     def _stand(self) -> Direction:
         stand = self._writer.stand()
         if stand.finished_at is not None:
@@ -150,6 +164,9 @@ class ReverseFlow:
             *(unfit for each in returned for unfit in each.unfit),
             *(self._returning[each.table].left_behind(each) for each in refused),
         ]
+        # Before the entries go: written to a file that was moved away they are not where they
+        # belong. They come again, to the file that is there by then.
+        self._check_file()
         with self._target.lease() as conn:
             reverse.settle(
                 conn,
