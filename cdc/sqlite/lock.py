@@ -45,9 +45,11 @@ class Holder:
 class SourceLock:
     """The held lock of one source. It ends with the process, however that ends."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, command: str, target: str) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._command = command
+        self._target = target
 
     @classmethod
     def acquire(cls, database: Path, *, command: str, target: str) -> "SourceLock":
@@ -64,6 +66,27 @@ class SourceLock:
             hint="Stop that process first; only one may replicate a file.",
         )
 
+    def keep(self) -> bool:
+        """Take the lock again where its file is not at its place any more, because it was removed,
+        or the folder moved and another one put there; whether that was so.
+
+        Raises SourceHeld when another process was quicker; SourceUnavailable.
+        """
+        if self._is_in_place():
+            return False
+        database = self._path.with_name(self._path.name.removesuffix(SUFFIX))
+        again = self.acquire(database, command=self._command, target=self._target)
+        os.close(self._descriptor)
+        self._descriptor = again._descriptor  # noqa: SLF001  (the same class)
+        return True
+
+    def _is_in_place(self) -> bool:
+        """Whether others who come for the lock find the one that is held."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
+
     @classmethod
     def _try(cls, path: Path, command: str, target: str) -> "SourceLock | None":
         try:
@@ -78,7 +101,7 @@ class SourceLock:
             # The last holder may have removed the file between our open and our lock.
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
                 _describe(descriptor, command, target)
-                return cls(path, descriptor)
+                return cls(path, descriptor, command, target)
         except (BlockingIOError, FileNotFoundError):
             pass
         os.close(descriptor)
@@ -87,7 +110,8 @@ class SourceLock:
     def release(self) -> None:
         """Give the lock back; harmless when that is done already."""
         if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
+            if self._is_in_place():  # or it is another one's by now
+                self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 
