@@ -173,6 +173,10 @@ class GateMoved(TargetRefused):
     """The gate was turned meanwhile, or stands as it was to be turned: look who is master now."""
 
 
+class RelationGone(TargetRefused):
+    """A table in PostgreSQL is not there any more: somebody has dropped or renamed it."""
+
+
 class GateHeld(TargetRefused):
     """Open transactions that have written kept the gate from being turned in time."""
 

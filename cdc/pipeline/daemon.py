@@ -39,7 +39,7 @@ class Daemon:
         self._config = config
         self._target = target
         self._stop = stop
-        self._locks: list[SourceLock] = []
+        self._locks: dict[Path, SourceLock] = {}
         self._workers: list[SourceWorker] = []
         self._archivers: list[Archiver] = []
         self._bells: dict[Path, Alarm] = {}
@@ -62,7 +62,10 @@ class Daemon:
             for source in self._config.sources:
                 bell = self._bells[source.path] = Alarm()
                 self._stop.on_ask(bell.ring)
-                worker = SourceWorker(self._config, source, self._target, self._stop, bell)
+                lock = self._locks[source.path]
+                worker = SourceWorker(
+                    self._config, source, self._target, self._stop, bell, lock=lock
+                )
                 self._workers.append(worker)
                 self._archivers.append(
                     Archiver(self._config, source, self._target, self._stop, worker.progress)
@@ -152,7 +155,7 @@ class Daemon:
             self._watch.stop()
         for worker in self._workers:
             worker.close()
-        for lock in self._locks:
+        for lock in self._locks.values():
             lock.release()
         for timer in self._timers:
             timer.cancel()
@@ -166,4 +169,4 @@ class Daemon:
     def _lock(self, path: Path) -> None:
         surroundings.check_owner(path)
         target = self._target.description
-        self._locks.append(SourceLock.acquire(path, command="cdc run", target=target))
+        self._locks[path] = SourceLock.acquire(path, command="cdc run", target=target)

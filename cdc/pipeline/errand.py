@@ -4,16 +4,19 @@ Only who holds the source's lock may write its target tables. Each kind of erran
 request in the target carries its argument to the daemon, and the answer back.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cdc.config import Config, SourceConfig
 from cdc.errors import CdcError, SourceHeld
+from cdc.logs import fields
 from cdc.pipeline import canary, repair, retry, setting_aside
 from cdc.pipeline.progress import SourceProgress
 from cdc.pipeline.replicate import Replication
-from cdc.pipeline.session import open_session
+from cdc.pipeline.session import SessionEnded, open_session
+from cdc.pipeline.worker import PASSING
 from cdc.postgres import requests
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
@@ -31,6 +34,8 @@ KINDS: Final[Mapping[str, Errand]] = {
     setting_aside.KIND: setting_aside.set_aside,
 }
 
+log = logging.getLogger(__name__)
+
 LOOK_SECONDS: Final = 0.1
 """How often a command looks for the daemon's answer."""
 
@@ -47,9 +52,32 @@ def answer(target: Target, replication: Replication, request: Request) -> None:
     if errand is None:
         words: dict[str, Any] = {"error": f"this cdc knows no {request.kind!r}"}
     else:
-        words = {"done": errand(target, replication, request.source, request.argument)}
+        try:
+            words = {"done": errand(target, replication, request.source, request.argument)}
+        except PASSING:
+            raise  # it is done later
+        except Exception as error:
+            _refuse(target, request, error)
+            raise SessionEnded(f"A request of {request.source} could not be done.") from error
     with target.lease() as conn:
         requests.answer(conn, request, words)
+
+
+def _refuse(target: Target, request: Request, error: Exception) -> None:
+    """Answer a request that cannot be done: it must not come again and again."""
+    if isinstance(error, CdcError):
+        words = error.line
+    else:
+        words = f"it met an error that nobody has foreseen ({error!r})"
+        log.error(
+            "The request %r of %s failed.",
+            request.kind,
+            request.source,
+            exc_info=error,
+            extra=fields("request_failed", source=request.source, kind=request.kind),
+        )
+    with target.lease() as conn:
+        requests.answer(conn, request, {"error": words})
 
 
 def run(

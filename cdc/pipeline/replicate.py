@@ -15,7 +15,7 @@ from typing import Final
 from cdc.ahead import Ahead, ReadAhead
 from cdc.config import ReplicationConfig
 from cdc.crossing.references import Reference
-from cdc.errors import SourceBusy, UniqueConflict, ValueDoesNotFit
+from cdc.errors import CdcError, SourceBusy, UniqueConflict, ValueDoesNotFit
 from cdc.logs import fields
 from cdc.pipeline.backlog import NO_BATCH, Backlog, Batch, BatchReader
 from cdc.pipeline.constraints import SourceConstraints
@@ -153,7 +153,11 @@ class Replication:
         `position` is that of the value at fault.
         """
         self._ahead.forget()
-        table = next(each for each in self._session.tables if each.name == name)
+        table = next((each for each in self._session.tables if each.name == name), None)
+        if table is None:
+            raise CdcError(
+                f"Table {name} is not replicated any more.", hint="See cdc status for the reason."
+            )
         count = 0
         for at in range(0, len(keys), REWRITTEN_AT_ONCE):
             as_of, found = self._read_again(table, keys[at : at + REWRITTEN_AT_ONCE])

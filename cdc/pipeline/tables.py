@@ -154,7 +154,7 @@ class TablePreparation:
     def _prepare(self, succession: Succession, *, paused: bool) -> ReplicatedTable:
         capture, existing = succession.capture, succession.existing
         mapped, kept = succession.mapped, succession.kept
-        if existing is not None and kept and not paused:
+        if existing is not None and kept and not paused and self._is_there(existing):
             if _was_adopted(existing):
                 refuse_differences(self._conn, mapped)
             else:
@@ -171,6 +171,18 @@ class TablePreparation:
             fresh=not resync,
             adopted=self._is_adopted(capture, existing),
         )
+
+    def _is_there(self, existing: state.CapturedTable) -> bool:
+        if tables.exists(self._conn, existing.target_schema, existing.target_name):
+            return True
+        log.warning(
+            "The target %s.%s of table %s is gone from PostgreSQL: it is made and copied anew.",
+            existing.target_schema,
+            existing.target_name,
+            existing.name,
+            extra=fields("target_gone", source=self._source.name, table=existing.name),
+        )
+        return False
 
     def _follow_extras(self, existing: state.CapturedTable, mapped: MappedTable) -> None:
         """Give a target that stays what the configuration asks for by now."""

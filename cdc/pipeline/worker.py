@@ -17,7 +17,9 @@ from cdc.errors import (
     CdcError,
     DirectionChanged,
     Finished,
+    GateMoved,
     PositionMoved,
+    RelationGone,
     SchemaMoved,
     SourceBusy,
     SourceUnavailable,
@@ -32,6 +34,7 @@ from cdc.pipeline.session import Session, SessionEnded, WayBack, open_session
 from cdc.postgres import state
 from cdc.postgres.connection import Target
 from cdc.postgres.requests import Request
+from cdc.sqlite.lock import SourceLock
 from cdc.stop import LOOKS, Alarm, Stop
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,10 @@ PASSING: Final = (
 )
 """What may mend itself: tried again for as long as it takes."""
 
+LOOKS_AGAIN: Final = 3
+"""How often the source is looked at anew, in a row, when PostgreSQL is not as it was: the gate may
+have turned, or a table gone, since it was looked at."""
+
 LONGEST_RETRY_SECONDS: Final = 5.0
 
 MIGRATION_LOOKS: Final = 5
@@ -58,7 +65,14 @@ class SourceWorker:
     """Replicates one source. `open` once, by the caller; then `run`, in a thread of its own."""
 
     def __init__(
-        self, config: Config, source: SourceConfig, target: Target, stop: Stop, bell: Alarm
+        self,
+        config: Config,
+        source: SourceConfig,
+        target: Target,
+        stop: Stop,
+        bell: Alarm,
+        *,
+        lock: SourceLock,
     ) -> None:
         self.source = source
         self.progress = SourceProgress(source.name)
@@ -66,6 +80,8 @@ class SourceWorker:
         self._target = target
         self._stop = stop
         self._bell = bell
+        self._lock = lock
+        self._looked_again = 0
         self._replication: Replication | None = None
         self._reverse: ReverseFlow | None = None
         self._returning = False
@@ -178,19 +194,35 @@ class SourceWorker:
                 log.debug("%s", error, extra=fields("boundary_skipped", source=self.source.name))
 
     def _step(self) -> bool:
+        self._keep_lock()
         if self._replication is None and self._reverse is None:
             self.open()
         try:
             worked = self._bring_back() if self._reverse is not None else self._replicate()
         except SourceBusy:
             raise
+        except (GateMoved, RelationGone) as error:
+            self.close()
+            self._looked_again += 1
+            if self._looked_again > LOOKS_AGAIN:
+                raise
+            raise SessionEnded(error.line) from error
         except BaseException:
             self.close()
             raise
+        self._looked_again = 0
         if self.progress.message:
             log.info("Going on.", extra=fields("recovered", source=self.source.name))
         self._enter(self.progress.state)
         return worked
+
+    def _keep_lock(self) -> None:
+        if self._lock.keep():
+            log.warning(
+                "The lock beside %s was removed or moved away; it is taken again.",
+                self.source.path,
+                extra=fields("lock_taken_again", source=self.source.name),
+            )
 
     def _replicate(self) -> bool:
         assert self._replication is not None

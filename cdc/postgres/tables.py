@@ -88,7 +88,7 @@ def forget_missing(conn: Connection, source: str) -> None:
             "SELECT target_schema, target_name FROM cdc.captured_table WHERE source = %s", (source,)
         ).fetchall()
         for schema, name in rows:
-            if not _exists(conn, schema, name):
+            if not exists(conn, schema, name):
                 _forget(conn, schema, name)
 
 
@@ -204,7 +204,7 @@ def _ensure_schema(conn: Connection, schema: str) -> None:
 
 def refuse_existing(conn: Connection, table: MappedTable) -> None:
     """Raise TargetRefused where the name of a target table is taken."""
-    if not _exists(conn, table.schema, table.name):
+    if not exists(conn, table.schema, table.name):
         return
     owner = _one(
         conn,
@@ -222,7 +222,7 @@ def refuse_existing(conn: Connection, table: MappedTable) -> None:
 
 def refuse_foreign(conn: Connection, schema: str, name: str) -> None:
     """Refuse to touch what took a table's place: a table of ours carries the guard."""
-    if _exists(conn, schema, name) and not _one(
+    if exists(conn, schema, name) and not _one(
         conn,
         "SELECT cdc.is_protected(%s::regclass) OR NULL",
         _qualified(conn, schema, name),
@@ -247,7 +247,7 @@ def _drop(conn: Connection, schema: str, name: str) -> None:
     _refuse_adopted(conn, schema, name)
     drop_references(conn, schema, name)
     try:
-        if _exists(conn, schema, name):
+        if exists(conn, schema, name):
             for statement in removal(schema, name):
                 conn.execute(statement.encode())
         _run(conn, sql.SQL("DROP TABLE IF EXISTS {}"), schema, name)
@@ -264,7 +264,7 @@ def _refuse_adopted(conn: Connection, schema: str, name: str) -> None:
         schema,
         name,
     )
-    if adopted and _exists(conn, schema, name):
+    if adopted and exists(conn, schema, name):
         raise TargetRefused(
             f"{schema}.{name} was made by hand, and cdc does not drop it",
             hint="drop it yourself, or exclude the table in the configuration",
@@ -297,8 +297,8 @@ def _owned(conn: Connection, source: str, name: str) -> list[tuple[str, str]]:
     return targets
 
 
-def _exists(conn: Connection, schema: str, name: str) -> bool:
-    # Tables, views, indexes and sequences share their names, so any relation is in the way.
+def exists(conn: Connection, schema: str, name: str) -> bool:
+    """Whether there is a relation of this name: tables, views, indexes and sequences share them."""
     query = (
         "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = %s AND c.relname = %s"

@@ -10,13 +10,22 @@ from typing import Final
 
 import psycopg
 
-from cdc.errors import GateMoved, PositionMoved, TargetError, TargetRefused, TargetUnavailable
+from cdc.errors import (
+    GateMoved,
+    PositionMoved,
+    RelationGone,
+    TargetError,
+    TargetRefused,
+    TargetUnavailable,
+)
 
 POSITION_MOVED: Final = "CD001"
 """Raised by `cdc.enter()`; the class CD is not one of PostgreSQL's."""
 
 GATE_MOVED: Final = "CD002"
 """Raised by `cdc.enter()` and `cdc.turn_gate()`."""
+
+UNDEFINED_TABLE: Final = "42P01"
 
 # By SQLSTATE or its first two characters: what may well succeed when it is tried again.
 _PASSING: Final = frozenset(
@@ -34,6 +43,13 @@ _PASSING: Final = frozenset(
     )
 )
 _LASTING: Final = frozenset(("53400",))  # a configured limit (of temporary files) is exceeded
+
+# What the server says in an internal error's words (which are never translated) when somebody
+# else has changed or dropped an object in the same moment.
+_INTERNAL: Final = "XX000"
+_CROSSED: Final = re.compile(
+    r"tuple concurrently (updated|deleted)|cache lookup failed|could not open relation with OID"
+)
 
 _HINTS: Final = {
     "25006": "cdc needs the primary: is this a standby, or is default_transaction_read_only set for"
@@ -87,6 +103,8 @@ def translate(exc: psycopg.Error, action: str) -> TargetError:
         return PositionMoved(f"could not {action}: {text}")
     if state == GATE_MOVED:
         return GateMoved(f"could not {action}: {text}")
+    if state == UNDEFINED_TABLE:
+        return RelationGone(f"could not {action}: {text}", hint=exc.diag.message_hint or "")
     hint = exc.diag.message_hint or _HINTS.get(state or "", "")
     message = f"could not {action}: {text}"
     if _is_passing(exc):
@@ -120,6 +138,8 @@ def _is_passing(exc: psycopg.Error) -> bool:
     state = exc.sqlstate
     if state is None:  # not the server's word: a lost connection, or a misuse of the driver
         return isinstance(exc, psycopg.OperationalError)
+    if state == _INTERNAL:
+        return bool(_CROSSED.match(exc.diag.message_primary or ""))
     return state not in _LASTING and (state in _PASSING or state[:2] in _PASSING)
 
 

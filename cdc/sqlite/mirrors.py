@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from cdc.errors import SchemaMoved
+from cdc.errors import CaptureRefused, SchemaMoved
 from cdc.schema import Row
 from cdc.sqlite import introspect
 from cdc.sqlite.captures import stored_captures
@@ -32,7 +32,11 @@ def fill_mirrors(
     with file.reading():
         schema_version = file.schema_version
         todo = [c for c in stored_captures(file) if not c.mirrored]
-        sources = {c.layout: introspect.source_table(file, c.name) for c in todo}
+        try:
+            sources = {c.layout: introspect.source_table(file, c.name) for c in todo}
+        except CaptureRefused as error:
+            # It was made anew since it was captured: the next look at the schema finds that.
+            raise SchemaMoved(str(error)) from error
     for capture in todo:
         source = sources[capture.layout]
         fill = MirrorFill(file, source, render(source, capture.layout), schema_version)

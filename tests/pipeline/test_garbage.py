@@ -11,7 +11,7 @@ STEPS = 200
 
 def test_steps_leave_no_cycles_behind(monkeypatch):
     """A daemon makes thousands of them a second at most, and each must go by itself."""
-    worker = SourceWorker(None, SimpleNamespace(name="shop"), None, Stop(), Alarm())
+    worker = SourceWorker(None, SimpleNamespace(name="shop"), None, Stop(), Alarm(), lock=None)
     monkeypatch.setattr(worker, "_step", lambda: True)
     worker._step_with_retry()
     gc.collect()
