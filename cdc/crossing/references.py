@@ -17,12 +17,15 @@ from cdc.constraints import ForeignKey, Untranslated, folded
 from cdc.errors import ConfigError
 from cdc.logs import fields
 from cdc.mapping.terms import NotTranslatable
-from cdc.postgres import constraints, left_out, references
+from cdc.postgres import advisory, constraints, left_out, references
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.foreign_keys import ForeignKeyDesign, foreign_key_between
 from cdc.postgres.state import CapturedTable
 
 log = logging.getLogger(__name__)
+
+TURN_SECONDS: Final = 10.0
+"""For the other source's thread to be done with a key; otherwise the next look will do."""
 
 FIRST_PAUSE_SECONDS: Final = 10.0
 LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -125,14 +128,7 @@ class SourceReferences:
     def _make(self) -> None:
         still_open = []
         for reference in self._open:
-            with self._target.lease() as conn:
-                child, parent = (
-                    references.captured_table(conn, end.source, end.table)
-                    for end, _ in reference.ends
-                )
-                missing = self._make_one(conn, reference, child, parent)
-                if child is not None:
-                    left_out.record_one(conn, child.source, child.name, reference.what, missing)
+            missing = self._looked_at(reference)
             if missing is not None:
                 still_open.append(reference)
                 log.info(
@@ -142,6 +138,25 @@ class SourceReferences:
                     extra=fields("left_out", source=self._source, table=reference.child.table),
                 )
         self._open = still_open
+
+    def _looked_at(self, reference: Reference) -> Untranslated | None:
+        """Make one where that is possible, and record what is missing, in this source's turn: the
+        other one's thread may do the same, and who looks last must be who records last.
+        """
+        key = advisory.key_of(f"cdc reference {reference.child} {reference.what}")
+        with (
+            self._target.lease() as conn,
+            advisory.held(conn, key, patience=TURN_SECONDS) as is_our_turn,
+        ):
+            if not is_our_turn:
+                return Untranslated(reference.what, "", "the other source's thread is at it")
+            child, parent = (
+                references.captured_table(conn, end.source, end.table) for end, _ in reference.ends
+            )
+            missing = self._make_one(conn, reference, child, parent)
+            if child is not None:
+                left_out.record_one(conn, child.source, child.name, reference.what, missing)
+            return missing
 
     def _make_one(
         self,

@@ -58,9 +58,7 @@ class RebuiltSchema:
     def take(self) -> None:
         """Keep every other replay out of it, for as long as the connection lasts."""
         key = advisory.key_of(f"cdc replay {self._schema} {self._source}")
-        with translated(f"take the schema {self._schema}"):
-            is_ours = advisory.take(self._conn, key, patience=advisory.ENDING_SECONDS)
-        if not is_ours:
+        if not advisory.take(self._conn, key, patience=advisory.ENDING_SECONDS):
             raise DestinationTaken(
                 f"Another replay of {self._source} writes to the schema {self._schema}.",
                 hint="Wait for its end, or name another schema.",

@@ -36,18 +36,13 @@ def alone(
     the session, too.
     """
     key = advisory.key_of(f"cdc scratch {purpose}")
-    with translated(f"be the only one to {purpose}"):
-        is_alone = advisory.take(conn, key, patience=patience)
-    if not is_alone:
-        raise TargetRefused(
-            f"another cdc uses the scratch database to {purpose} of this target",
-            hint="wait until it has ended",
-        )
-    try:
+    with advisory.held(conn, key, patience=patience) as is_alone:
+        if not is_alone:
+            raise TargetRefused(
+                f"another cdc uses the scratch database to {purpose} of this target",
+                hint="wait until it has ended",
+            )
         yield
-    finally:
-        with translated(f"be done to {purpose}"):
-            advisory.release(conn, key)
 
 
 def check_right(conn: Connection) -> None:

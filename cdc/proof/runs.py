@@ -32,18 +32,13 @@ def alone(conn: Connection, *, patience: float) -> Iterator[None]:
 
     Raises ProofBusy where another one has not ended within `patience` seconds.
     """
-    with translated("begin the proof"):
-        is_alone = advisory.take(conn, LOCK, patience=patience)
-    if not is_alone:
-        raise ProofBusy(
-            "another proof of this target is under way",
-            hint="Wait until it has ended; two would only slow each other down.",
-        )
-    try:
+    with advisory.held(conn, LOCK, patience=patience) as is_alone:
+        if not is_alone:
+            raise ProofBusy(
+                "another proof of this target is under way",
+                hint="Wait until it has ended; two would only slow each other down.",
+            )
         yield
-    finally:
-        with translated("end the proof"):
-            advisory.release(conn, LOCK)
 
 
 def another_waits(conn: Connection) -> bool:

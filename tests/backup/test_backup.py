@@ -246,15 +246,8 @@ def test_session_of_a_backup_that_was_killed_is_waited_for(site, vault):
     with site.target() as target, target.lease() as conn, ThreadPoolExecutor() as pool:
         with scratch.alone(conn, "try"):
             made = pool.submit(vault.make)
-            wait_until(lambda: waits_for_a_lock(site))
+            wait_until(lambda: site.advisory_waits)
         assert made.result().kept.trial.equal
-
-
-def waits_for_a_lock(site):
-    return site.postgres(
-        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
 
 
 def test_a_stop_while_the_backup_is_tried_says_nothing_of_it(site, vault, monkeypatch):

@@ -150,6 +150,15 @@ class Site:
             cursor = conn.execute(query.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
+    @property
+    def advisory_waits(self) -> int:
+        """How many sessions wait for an advisory lock of this database."""
+        query = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database"
+            " = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return int(self.postgres(query)[0][0])
+
     def columns(self, table: str, schema: str = "public") -> dict[str, str]:
         """The columns of a target table with their types, in order."""
         return dict(
