@@ -19,6 +19,9 @@ from cdc.stop import uninterrupted
 OUTPUT_BYTES: Final = 20_000
 """Of a hook's output the end is kept."""
 
+DYING_SECONDS: Final = 5.0
+"""For a hook that was killed to be gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class HookRun:
@@ -61,9 +64,12 @@ def run_all(config: Config, on: Moment, facts: Mapping[str, str]) -> Iterator[Ho
 
 def _run(config: Config, hook: HookConfig, facts: Mapping[str, str]) -> HookRun:
     started = time.monotonic()
-    with tempfile.TemporaryFile() as out:
-        problem, code = _end_of(config, hook, facts, out)
-        output = _tail(out)
+    try:
+        with tempfile.TemporaryFile() as out:
+            problem, code = _end_of(config, hook, facts, out)
+            output = _tail(out)
+    except OSError as error:
+        problem, code, output = f"its output could not be kept: {error.strerror}", None, ""
     return HookRun(hook.on, hook.command, time.monotonic() - started, output, problem, code)
 
 
@@ -90,8 +96,8 @@ def _end_of(
         return f"could not be started: {error.strerror}", None
     except subprocess.TimeoutExpired:
         assert process is not None
-        _kill(process)
-        return f"was killed after {hook.timeout_seconds:g} s", None
+        done = "was killed" if _kill(process) else "could not be killed, and still runs,"
+        return f"{done} after {hook.timeout_seconds:g} s", None
     except BaseException:
         # Whoever is interrupted goes back, and what a hook still did would come in between.
         if process is not None:
@@ -100,10 +106,16 @@ def _end_of(
     return ("" if code == 0 else f"ended with exit code {code}"), code
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):  # it has just ended, and nothing that it started is left
+def _kill(process: subprocess.Popen[bytes]) -> bool:
+    """Kill a hook with what it has started; False where this user may not, as after a sudo."""
+    # A group that is not there any more: it has just ended, and nothing that it started is left.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        process.wait(DYING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _tail(out: IO[bytes]) -> str:

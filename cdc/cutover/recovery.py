@@ -38,7 +38,14 @@ class Settled:
 
 def has_intent(config: Config) -> bool:
     """Whether files may be sealed by a run that has not come to its end; asks nobody else."""
-    return (config.path.parent / DIRECTORY / INTENT).exists()
+    path = config.path.parent / DIRECTORY / INTENT
+    try:
+        return path.exists()
+    except OSError as error:
+        raise CdcError(
+            f"{path} cannot be reached ({error.strerror}).",
+            hint="Let the user of cdc enter this folder.",
+        ) from error
 
 
 def settle(config: Config, target: Target, journal: LocalJournal) -> Settled | None:

@@ -64,6 +64,12 @@ class Watchman:
                     duty()
                 except CdcError as error:
                     self._tell(error)
+                except Exception:
+                    # A thread has nobody to raise to, and the next look may be a better one.
+                    log.exception(
+                        "The watch over the cutover failed; it goes on.",
+                        extra=fields("watch_failed"),
+                    )
 
     def end_what_died(self) -> Report | None:
         """End or undo a run whose command died, once that is so for long enough; its report.
