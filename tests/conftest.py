@@ -12,6 +12,7 @@ from hypothesis import settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.postgres import embedded
+from cdc.sqlite import connection
 from tests.support.command import Command, command
 from tests.support.server import Server
 from tests.support.sites import Site
@@ -73,6 +74,12 @@ def server_dsn() -> Iterator[str]:
         admin.execute("SELECT pg_reload_conf()")
     yield dsn
     embedded.stop(directory)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests look at files that others write to, of which each may get no turn for a while."""
+    monkeypatch.setattr(connection, "READ_PATIENCE_SECONDS", 30.0)
 
 
 @pytest.fixture

@@ -55,9 +55,10 @@ class LiveFile:
         assert report["commits"] > 0
 
     def let_it_write(self, daemon):
-        """Go on when some more of its changes have arrived."""
-        before = self.site.lags()[0].applied_seq
-        daemon.wait_until(lambda: self.site.lags()[0].applied_seq > before + 100)
+        """Go on when some of the changes have arrived that it makes from now on."""
+        [(written,)] = self.site.sqlite("SELECT coalesce(max(seq), 0) FROM _cdc_changelog")
+        applied = "SELECT applied_seq FROM cdc.source"
+        daemon.wait_until(lambda: self.site.postgres(applied) > [(written + 100,)])
 
     def close(self):
         if self._writer is not None:

@@ -119,6 +119,7 @@ def test_value_that_does_not_fit_halts_its_source_alone(site):
     assert "TEXT 'twelve' does not fit column n (bigint)" in line["message"]
     site.sqlite("INSERT INTO t VALUES (1, 1)", name="good.db")
     daemon.wait_until(lambda: site.lags()[0].applied_seq == 1)
+    daemon.wait_until(lambda: site.lags()[1].state == "halted")  # the log says it first
     good, bad = site.lags()
     assert (good.state, bad.state) == ("tailing", "halted")
     assert "twelve" in bad.message
