@@ -132,3 +132,23 @@ def test_a_hook_is_killed_though_the_interrupt_comes_while_it_is_started(tmp_pat
     with interruptible(), pytest.raises(KeyboardInterrupt):
         list(hooks.run_all(made, "stop", {}))
     assert started[0].returncode == -signal.SIGKILL
+
+
+def test_a_hook_that_may_not_be_killed_is_told_of(tmp_path, monkeypatch):
+    """As one that runs as root behind sudo."""
+    started, popen = [], subprocess.Popen
+
+    def start(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        return started[0]
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(hooks, "DYING_SECONDS", 0.1)
+    monkeypatch.setattr(hooks.subprocess, "Popen", start)
+    monkeypatch.setattr(hooks.os, "killpg", refuse)
+    (ended,) = hooks.run_all(config(tmp_path, sh("stop", "exec sleep 60", 0.1)), "stop", {})
+    started[0].kill()
+    started[0].wait()
+    assert ended.problem == "could not be killed, and still runs, after 0.1 s"

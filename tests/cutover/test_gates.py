@@ -1,9 +1,14 @@
 """The gates of a cutover find what they are there to find, and say what."""
 
+import psycopg
 import pytest
 
+from cdc.crossing.pairs import pairs
 from cdc.cutover import gates
+from cdc.pipeline import canary
+from cdc.postgres import trial
 from cdc.postgres.queue import backlog
+from cdc.sqlite.connection import SourceFile
 from tests.support.waiting import wait_until
 
 SHOP = """
@@ -73,6 +78,28 @@ def test_what_could_not_come_back_fails_the_canary_and_is_named(shop):
     assert "came back" not in text
     assert not found["way back"].passed
     assert shop.sqlite("SELECT code FROM items ORDER BY id") == [(None,), (7,)]
+
+
+def test_a_trial_of_the_way_back_waits_for_its_turn(shop, monkeypatch):
+    """The gate is one for all sources: while another one's is tried, it is held."""
+    monkeypatch.setattr(trial, "GATE_SECONDS", 0.05)
+    touch, tried = trial.touch, []
+
+    with psycopg.connect(shop.dsn) as other:
+        other.execute("SELECT pg_advisory_xact_lock_shared(cdc.gate_lock())")
+
+        def counted(*arguments):
+            tried.append(1)
+            if len(tried) == 3:
+                other.rollback()
+            return touch(*arguments)
+
+        monkeypatch.setattr(trial, "touch", counted)
+        [source] = shop.config.sources
+        with shop.target() as target, target.lease() as conn, SourceFile(source.path) as file:
+            tables = [pair.mapped for pair in pairs(conn, file, "shop")]
+            _, touched = canary._touch(target, "shop", tables)
+    assert (len(tried), sum(touched.values())) == (3, 6)
 
 
 def test_what_is_found_around_is_named(shop):

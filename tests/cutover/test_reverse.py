@@ -1,13 +1,22 @@
 """The way back: what was written to PostgreSQL is in SQLite, and nothing else has changed there."""
 
+import shutil
+
 import pytest
 
-from cdc.errors import DirectionChanged, SchemaMoved, SourceError, TargetUnavailable
+from cdc.errors import (
+    DirectionChanged,
+    SchemaMoved,
+    SourceError,
+    SourceUnavailable,
+    TargetUnavailable,
+)
 from cdc.event import REVERSE_FLOW
 from cdc.pipeline import reverse as pipeline
 from cdc.postgres import queue, reverse
 from cdc.sqlite import direction
 from cdc.sqlite.connection import SourceFile
+from cdc.sqlite.reverse import ReverseWriter
 from cdc.sqlite.rowwriter import RowWriter
 from tests.support.switch import differences, flow, seal, switch, switch_back
 
@@ -89,6 +98,36 @@ def test_a_trigger_of_the_application_does_not_act_twice(shop):
     assert reverse_events(shop) == [("i", 9), ("u", 1)] or reverse_events(shop) == [
         ("u", 1), ("i", 9),
     ]  # fmt: skip
+    assert differences(shop) == []
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_nothing_is_brought_to_a_file_that_was_moved_away(shop, monkeypatch, when):
+    """It comes to the one that is there instead; in WAL mode SQLite itself would not mind."""
+    shop.sqlite("PRAGMA journal_mode = WAL")
+    epoch = switch(shop)
+    shop.postgres("UPDATE trades SET note = 'changed' WHERE id = 1")
+    write, moves = ReverseWriter.write, iter(["once"])
+
+    def move():
+        for _ in moves:
+            shop.folder.joinpath("old").mkdir()
+            for path in shop.folder.glob("shop.db*"):
+                path.rename(path.parent / "old" / path.name)
+                shutil.copy(path.parent / "old" / path.name, path)
+
+    def moved(self, *arguments, **options):
+        move()
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(ReverseWriter, "write", moved)
+    with flow(shop, epoch) as reverse_flow:
+        if when == "before":
+            move()
+        with pytest.raises(SourceUnavailable, match="was moved or replaced"):
+            reverse_flow.drain()
+    back(shop, epoch)
+    assert trades(shop)[1][2] == "changed"
     assert differences(shop) == []
 
 

@@ -190,3 +190,24 @@ def test_a_daemon_that_dies_in_its_own_rollback_leaves_it_to_the_next(site):
     wait_until(lambda: mode(shop) == "normal", 60, what=lambda: daemon.text)
     wait_until(lambda: masters(shop) == (True, False))
     assert shop.sqlite("SELECT count(*) FROM orders WHERE item = 'late'") == [(1,)]
+
+
+def test_the_watch_goes_on_whatever_it_meets(site, monkeypatch, caplog):
+    """What nobody has foreseen is told in the log; the next look is taken all the same."""
+    monkeypatch.setattr("cdc.cutover.watchman.TICK_SECONDS", 0.01)
+    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    site.configure()
+    looks, stop = [], Stop()
+
+    def look(self):
+        looks.append("look")
+        if len(looks) == 2:
+            stop.ask()
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(Watchman, "end_what_died", look)
+    monkeypatch.setattr(Watchman, "watch", lambda self: None)
+    with site.target() as target:
+        Watchman(site.config, target, stop).run()
+    assert looks == ["look", "look"]
+    assert caplog.text.count("The watch over the cutover failed; it goes on.") == 2

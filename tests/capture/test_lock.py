@@ -1,0 +1,78 @@
+"""One process at a time replicates a file, wherever its folder goes meanwhile."""
+
+import pytest
+
+from cdc.errors import SourceHeld
+from cdc.sqlite.lock import SourceLock, holder, lock_path
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "data" / "legacy.db"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def take():
+    taken = []
+
+    def make(database):
+        taken.append(SourceLock.acquire(database, command="cdc run", target="nowhere"))
+        return taken[-1]
+
+    yield make
+    for lock in taken:
+        lock.release()
+
+
+def move_away(database):
+    """The whole folder, with another one in its place."""
+    database.parent.rename(database.parent.with_name("old"))
+    database.parent.mkdir()
+    database.touch()
+
+
+AWAY = {"removed": lambda database: lock_path(database).unlink(), "moved": move_away}
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_a_lock_is_kept_where_others_look_for_it(database, take, away):
+    lock = take(database)
+    assert not lock.keep()
+    AWAY[away](database)
+    assert holder(database) is None
+    assert lock.keep()
+    assert holder(database).command == "cdc run"
+    with pytest.raises(SourceHeld):
+        take(database)
+    lock.release()
+    assert not lock_path(database).exists()
+
+
+@pytest.mark.parametrize("away", AWAY)
+def test_a_lock_that_another_one_has_by_now_is_his(database, take, away):
+    """Neither taken again, nor taken away from him in the end."""
+    lock = take(database)
+    AWAY[away](database)
+    other = take(database)
+    with pytest.raises(SourceHeld):
+        lock.keep()
+    lock.release()
+    assert holder(database) is not None
+    other.release()
+    assert holder(database) is None
+
+
+def test_the_daemon_takes_its_lock_again(site):
+    """A second one cannot start beside it, though somebody has removed what kept it out."""
+    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    site.configure()
+    daemon = site.daemon()
+    lock_path(site.file()).unlink()
+    daemon.wait_for("lock_taken_again")
+    said = site.cdc("run", "--until-caught-up")
+    assert (said.code, "is held by cdc run" in said.err) == (3, True)
+    assert daemon.stop() == 0
+    assert not lock_path(site.file()).exists()
