@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cdc import garbage
 from cdc.ahead import take_turns
 from cdc.config import Config
+from cdc.errors import SourceBusy
 from cdc.pipeline.archiver import Archiver
 from cdc.pipeline.housekeeping import Housekeeping
 from cdc.pipeline.inbox import Inbox
@@ -70,7 +72,8 @@ class Daemon:
                 self._archivers.append(
                     Archiver(self._config, source, self._target, self._stop, worker.progress)
                 )
-                worker.open()
+                with suppress(SourceBusy):  # the worker waits for its turn, as it would later
+                    worker.open()
         except BaseException:
             self.close()
             raise

@@ -14,7 +14,7 @@ from cdc.config import Config, SourceConfig
 from cdc.errors import ArchiveError, SegmentGone
 from cdc.event import unix_seconds
 from cdc.postgres import archived, hold_back, state
-from cdc.postgres.connection import Target
+from cdc.postgres.connection import Connection, Target
 from cdc.postgres.hold_back import Hold
 from cdc.sqlite import log
 from cdc.sqlite.captures import captured
@@ -63,26 +63,30 @@ class Audited:
 def take_stock(config: Config, target: Target) -> list[Stock]:
     """Each source's part of the store, in the order of the configuration; reads headers alone."""
     with target.lease() as conn:
-        known = state.identity(conn)
-        has_store = known is not None and known.version >= archived.SINCE_VERSION
-        stocks = []
-        for source in config.sources:
-            ends = archived.read_ends(conn, source.name) if has_store else []
-            holds = hold_back.holds(conn, source.name) if has_store else []
-            applied = state.source(conn, source.name) if known else None
-            seq = applied.applied_seq if applied else 0
-            stocks.append(_settled(config, source, ends, holds, seq))
-    return stocks
+        return [_settled(conn, config, source) for source in config.sources]
 
 
-def _settled(
-    config: Config, source: SourceConfig, ends: list[Ends], holds: list[Hold], applied: int
-) -> Stock:
-    """The stock, looked at again where segments have gone meanwhile: the oldest do, by and by."""
+def _settled(conn: Connection, config: Config, source: SourceConfig) -> Stock:
+    """The stock of a source, looked at again where segments went meanwhile: the oldest do, by and
+    by.
+    """
     for _ in range(LOOKS - 1):
         with suppress(SegmentGone):
-            return _stock(config, source, ends, holds, applied)
-    return _stock(config, source, ends, holds, applied)
+            known = _known(conn, source.name)
+            stock = _stock(config, source, *known)
+            if not stock.trouble or _known(conn, source.name)[0] == known[0]:
+                return stock
+    return _stock(config, source, *_known(conn, source.name))
+
+
+def _known(conn: Connection, source: str) -> tuple[list[Ends], list[Hold], int]:
+    """What PostgreSQL knows: the chains' ends, who holds what back, the last event applied."""
+    known = state.identity(conn)
+    has_store = known is not None and known.version >= archived.SINCE_VERSION
+    ends = archived.read_ends(conn, source) if has_store else []
+    holds = hold_back.holds(conn, source) if has_store else []
+    applied = state.source(conn, source) if known else None
+    return ends, holds, applied.applied_seq if applied else 0
 
 
 def _stock(

@@ -8,8 +8,11 @@ import apsw
 import pytest
 
 from cdc.archive.audit import audit
+from cdc.archive.chain import UNFINISHED, Chain
 from cdc.pipeline.archiving import SourceArchive
+from cdc.pipeline.stock import take_stock
 from cdc.postgres import archived, hold_back
+from cdc.rebuild.holding import Hold, open_held
 from cdc.sqlite import pruning
 from cdc.sqlite.lock import SUFFIX
 from cdc.stop import Stop
@@ -301,6 +304,54 @@ def test_none_goes_from_under_a_replay_that_begins_right_then(outgrown, monkeypa
     site.catch_up()
     assert outgrown.archive.chain.segments[0].number > 1
     assert outgrown.findings() == []
+
+
+def taken_stock(store):
+    with store.site.target() as target:
+        [stock] = take_stock(store.site.config, target)
+    return stock.trouble
+
+
+def opened_for_a_replay(store):
+    [source] = store.site.config.sources
+    with store.site.target() as target:
+        hold = Hold(target, "shop")
+        open_held(store.site.config, source, hold).close()
+        hold.let_go()
+    return ""
+
+
+LOOKS = {
+    "verify": lambda store: store.findings(),
+    "status": taken_stock,
+    "replay": opened_for_a_replay,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_segments_that_go_or_come_while_the_store_is_looked_at(outgrown, monkeypatch, look):
+    """The oldest go, and new ones come, by and by: nothing is missing, and no stranger there."""
+    site = outgrown.site
+    end_replay(site)
+    find, waiting = Chain.look, iter(["once"])
+
+    def and_go_on(self):
+        find(self)
+        for _ in waiting:
+            site.sqlite(WRITES[1])
+            site.catch_up()
+
+    monkeypatch.setattr(Chain, "look", and_go_on)
+    assert not LOOKS[look](outgrown)
+    assert outgrown.archive.chain.segments[0].number > 1
+
+
+def test_what_a_kill_left_of_a_segment_does_not_keep_an_old_log(outgrown):
+    """The directory of a log that is over goes with all that is in it."""
+    chain = outgrown.archive.chain
+    (chain.directory / UNFINISHED).write_bytes(b"half a segment")
+    chain.end()
+    assert not chain.directory.exists()
 
 
 def test_segments_go_when_no_state_needs_them(outgrown):

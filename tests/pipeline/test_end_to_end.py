@@ -78,7 +78,7 @@ def test_changes_made_while_the_daemon_runs_arrive(shop):
     storm = shop.storm("--journal", "WAL")
     daemon.wait_until(lambda: shop.lags()[0].applied_seq > 500)
     report = storm.stop()
-    shop.wait_until_equal(10, daemon)
+    shop.wait_until_equal(daemon=daemon)
     assert (report.errors, report.locked) == ([], 0)
     assert shop.postgres("SELECT count(*), max(n) FROM journal") == [
         (report.commits, report.newest)

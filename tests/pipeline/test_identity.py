@@ -7,6 +7,7 @@ import apsw
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from tests.support.processes import stands_still
 from tests.support.waiting import wait_until
 
 STAFF = "CREATE TABLE staff (id INTEGER PRIMARY KEY, name TEXT)"
@@ -157,6 +158,7 @@ def stop_beside(site, daemon):
 
     def is_free():
         daemon.send(signal.SIGSTOP)
+        wait_until(lambda: stands_still(daemon.pid))
         db = apsw.Connection(str(site.file()))
         try:
             db.execute("BEGIN EXCLUSIVE; ROLLBACK")

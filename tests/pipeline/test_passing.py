@@ -8,11 +8,13 @@ from psycopg.types.json import Jsonb
 
 from cdc.errors import GateMoved, SchemaMoved, TargetRefused, TargetUnavailable
 from cdc.pipeline import errand, session
+from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.replicate import Replication
 from cdc.pipeline.session import SessionEnded, open_session
 from cdc.pipeline.worker import LOOKS_AGAIN
 from cdc.postgres import requests
 from cdc.postgres.translate import translated
+from cdc.sqlite import connection
 from cdc.stop import Stop
 from tests.support.stepping import Stepper
 from tests.support.waiting import wait_until
@@ -59,6 +61,21 @@ def test_a_gate_that_is_not_ours_halts_the_source(shop, gate_turns):
     gate_turns(LOOKS_AGAIN + 1)
     with pytest.raises(GateMoved):
         shop.catch_up()
+
+
+def test_a_file_that_is_locked_at_the_start_is_waited_for(shop, monkeypatch):
+    """As it is later: a writer that lasts keeps no daemon from starting."""
+    monkeypatch.setattr(connection, "READ_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(connection, "READ_LOOKS", 2)
+    with shop.target() as target:
+        daemon = Daemon(shop.config, target, Stop())
+        with shop.connection() as db:
+            db.execute("BEGIN EXCLUSIVE")
+            db.execute("INSERT INTO t VALUES (3, 'c')")
+            daemon.open()
+            db.execute("COMMIT")
+        daemon.run(until_caught_up=True)
+    shop.assert_equal()
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["under the daemon", "between two starts"])

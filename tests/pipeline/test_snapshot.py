@@ -158,7 +158,7 @@ def test_more_sources_than_connections(site):
         site.sqlite(BIG.replace("60000", "1000"), name=name)
     site.configure(*names, own_schemas=True, max_connections=4)
     daemon = site.daemon()
-    storms = [site.storm("--seed", name, name=name) for name in names[:2]]
+    storms = [site.storm("--seed", name, "--journal", "WAL", name=name) for name in names[:2]]
     daemon.wait_until(lambda: all(lag.applied_seq > 300 for lag in site.lags()[:2]))
     # One more looks at the health, whatever the others are busy with. Those of the test itself take
     # a moment to go.

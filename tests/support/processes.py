@@ -15,3 +15,9 @@ def is_gone(pid: int) -> bool:
         return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def stands_still(pid: int) -> bool:
+    """Whether all threads of a process have stopped, as some do a moment after the signal."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
