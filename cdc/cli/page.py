@@ -1,6 +1,5 @@
 """A report as one page that needs nothing else, to be kept or printed: what all of them share."""
 
-import getpass
 import os
 import shlex
 import socket
@@ -24,6 +23,7 @@ from cdc.errors import ConfigError
 from cdc.postgres import dsn
 from cdc.postgres.connection import Target
 from cdc.redact import redact
+from cdc.sqlite.surroundings import user_name
 
 NONE: Final = "—"
 
@@ -62,7 +62,7 @@ class Circumstances:
     def without_target(cls, config: Config) -> "Circumstances":
         """The same where PostgreSQL is not asked."""
         return cls(
-            getpass.getuser(),
+            user_name(os.geteuid()),
             socket.gethostname(),
             redact(shlex.join(["cdc", *sys.argv[1:]])),
             str(config.path.resolve()),

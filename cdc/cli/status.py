@@ -1,6 +1,7 @@
 """`cdc status`: what every source is doing."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from rich.table import Table
@@ -12,7 +13,7 @@ from cdc.cli.lag import state_words
 from cdc.cli.options import ConfigOption, JsonOption, load_config, open_target
 from cdc.cli.output import DATA, duration, put_json
 from cdc.config import Config
-from cdc.errors import TargetUnavailable
+from cdc.errors import SourceUnavailable, TargetUnavailable
 from cdc.pipeline.disk import Outlook, all_there_is, outlooks
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.postgres import health as health_kept
@@ -91,8 +92,15 @@ def _show_files(config: Config, problem: str, *, json: bool) -> None:
             DATA.print()
             DATA.print(source.name, markup=False, style="bold")
             DATA.print(f"  file    {source.path}", markup=False)
-            DATA.print(f"  daemon  {holder(source.path) or 'not running'}", markup=False)
+            DATA.print(f"  daemon  {_daemon(source.path)}", markup=False)
             _print_disk(source.name, disks[source.name])
+
+
+def _daemon(path: Path) -> str:
+    try:
+        return str(holder(path) or "not running")
+    except SourceUnavailable as error:
+        return error.line
 
 
 def _for_good(end: Switch | None) -> str:

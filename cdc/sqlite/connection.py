@@ -42,7 +42,7 @@ def translated(path: Path) -> Iterator[None]:
     """Turn APSW's exceptions into ours, with what an operator can do about each."""
     try:
         yield
-    except (apsw.BusyError, apsw.LockedError) as error:
+    except (apsw.BusyError, apsw.LockedError, apsw.ProtocolError) as error:  # the last of a WAL
         raise SourceBusy(f"{path} is locked by another process ({error}).") from error
     except apsw.NotADBError as error:
         raise SourceUnavailable(
@@ -57,6 +57,13 @@ def translated(path: Path) -> Iterator[None]:
         raise SourceUnavailable(
             f"{path} cannot be written ({error}).",
             hint="Capture adds triggers to the file: let this user write the file and its folder.",
+        ) from error
+    except apsw.SchemaChangeError as error:
+        raise SchemaMoved(f"The schema of {path} changed ({error}).", hint="Try again.") from error
+    except apsw.NoMemError as error:
+        raise SourceUnavailable(
+            f"There was not enough memory to use {path} ({error}).",
+            hint="See what else uses the machine's memory, and what limits that of cdc.",
         ) from error
     except (apsw.CorruptError, apsw.IOError, apsw.FullError) as error:
         raise SourceUnavailable(

@@ -5,10 +5,10 @@ It is a separate file because SQLite's own locks are POSIX locks on the database
 """
 
 import fcntl
-import getpass
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 import orjson
 
 from cdc.errors import SourceHeld, SourceUnavailable
+from cdc.sqlite.surroundings import user_name
 
 SUFFIX: Final = ".cdc-lock"
 ATTEMPTS: Final = 10
@@ -100,28 +101,43 @@ class SourceLock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file between our open and our lock.
             if os.fstat(descriptor).st_ino == path.stat().st_ino:
-                _describe(descriptor, command, target)
+                _describe(path, descriptor, command, target)
                 return cls(path, descriptor, command, target)
         except (BlockingIOError, FileNotFoundError):
             pass
+        except OSError as error:
+            os.close(descriptor)
+            raise SourceUnavailable(
+                f"{path} cannot be written ({error.strerror}).",
+                hint="See the disk and the folder of the SQLite file.",
+            ) from error
         os.close(descriptor)
         return None
 
     def release(self) -> None:
         """Give the lock back; harmless when that is done already."""
         if self._descriptor >= 0:
-            if self._is_in_place():  # or it is another one's by now
-                self._path.unlink(missing_ok=True)
+            # The folder may be read-only by now; a lock that nobody has holds nothing.
+            with suppress(OSError):
+                if self._is_in_place():  # or it is another one's by now
+                    self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
 
 
-def _describe(descriptor: int, command: str, target: str) -> None:
-    """Write into the lock who holds it."""
+def _describe(path: Path, descriptor: int, command: str, target: str) -> None:
+    """Write into the lock who holds it; where that fails, no lock is left at its path."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    mine = Holder(os.getpid(), socket.gethostname(), getpass.getuser(), command, target, since)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, orjson.dumps(mine), 0)
+    mine = Holder(
+        os.getpid(), socket.gethostname(), user_name(os.geteuid()), command, target, since
+    )
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, orjson.dumps(mine), 0)
+    except OSError:  # the disk is full
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def lock_path(database: Path) -> Path:
@@ -130,16 +146,24 @@ def lock_path(database: Path) -> Path:
 
 
 def holder(database: Path) -> Holder | None:
-    """Who holds a source at this moment, or None."""
+    """Who holds a source at this moment, or None. Raises SourceUnavailable where its lock cannot be
+    looked at.
+    """
+    path = lock_path(database)
     try:
-        descriptor = os.open(lock_path(database), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.pread(descriptor, 4096, 0)
+            return Holder(**orjson.loads(text)) if text else None
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(descriptor, 4096, 0)
-        return Holder(**orjson.loads(text)) if text else None
-    finally:
-        os.close(descriptor)
+    except OSError as error:
+        raise SourceUnavailable(
+            f"{path} cannot be read ({error.strerror}).",
+            hint="Let this user read it: run cdc as the user of the services.",
+        ) from error
     return None

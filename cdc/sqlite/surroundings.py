@@ -23,14 +23,15 @@ def check_owner(path: Path) -> None:
     """
     owner = look_at(path).st_uid
     if owner != os.geteuid():
-        name = _user(owner)
+        name = user_name(owner)
         raise SourceUnavailable(
-            f"{path} belongs to {name}, but cdc runs as {_user(os.geteuid())}.",
+            f"{path} belongs to {name}, but cdc runs as {user_name(os.geteuid())}.",
             hint=f"Run cdc as the user of the services: sudo -u {name} cdc …",
         )
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user, or the number of one that has none, as in many a container."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -76,9 +77,12 @@ def journal_mode(file: SourceFile) -> str:
 
 def _file_system(path: Path) -> str:
     """The type of the file system that holds `path`, "" where the system does not tell."""
-    if not MOUNTS.exists():
+    try:
+        # A name may be no UTF-8, and hold spaces of every kind but the plain one.
+        lines = os.fsdecode(MOUNTS.read_bytes()).split("\n")
+    except OSError:
         return ""
-    mounts = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
+    mounts = [line.split(" ")[1:3] for line in lines if line]
     folders = {str(path), *map(str, path.parents)}
     found = [(len(where), kind) for where, kind in mounts if where in folders]
     return max(found)[1] if found else ""
