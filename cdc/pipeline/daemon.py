@@ -98,12 +98,12 @@ class Daemon:
             )
             for worker in self._workers
         ]
-        lasting = [] if until_caught_up else self._begin_lasting()
-        lasting += [threading.Thread(target=each, name="cdc-beside") for each in beside]
+        lasting = [threading.Thread(target=each, name="cdc-beside") for each in beside]
         housekeeping = Housekeeping(self._config, self._target, self.progress)
         inbox = Inbox(self._target, {w.source.name: w.request for w in self._workers})
         garbage.keep_all()
         try:
+            lasting += [] if until_caught_up else self._begin_lasting()
             for thread in (*threads, *lasting):
                 thread.start()
             for thread in threads:

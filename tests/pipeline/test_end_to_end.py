@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cdc.pipeline.daemon import Daemon
+from cdc.proof import watch
+from cdc.sqlite.lock import holder
+from cdc.stop import Stop
+
 SHOP = (Path(__file__).parent / "shop.sql").read_text(encoding="utf-8")
 
 DUMP = """
@@ -127,3 +132,19 @@ def test_many_restarts_under_load_lose_nothing(shop):
     shop.catch_up()
     shop.assert_equal()
     shop.assert_position_exact()
+
+
+def test_whatever_keeps_the_daemon_from_running_nothing_stays_held(shop, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("as if")
+
+    shop.configure()
+    shop.catch_up()
+    monkeypatch.setattr(watch, "DriftWatch", fail)
+    with shop.target() as target:
+        daemon = Daemon(shop.config, target, Stop())
+        daemon.open()
+        assert holder(shop.file()) is not None
+        with pytest.raises(RuntimeError, match="as if"):
+            daemon.run()
+    assert holder(shop.file()) is None

@@ -1,6 +1,8 @@
 """`cdc events`: the recorded events as JSON lines, whole, exact and in order."""
 
+import errno
 import json
+import logging
 import math
 import os
 import random
@@ -12,8 +14,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cdc.mapping.codec import same
+from cdc.replay.feed import Feed, follow
 from cdc.replay.reader import READ_EVENTS, EventReader
+from cdc.replay.selection import Selection
 from cdc.schema import UndecodableText
+from cdc.sqlite import wakeup
+from cdc.sqlite.wakeup import Watch
+from cdc.stop import Alarm, Stop
 from tests.replay.conftest import LOCK_BOUND, NOWHERE, Ledger, row_of
 from tests.support.command import ROOT
 from tests.support.waiting import wait_until
@@ -323,6 +330,44 @@ def test_following_ends_when_the_file_is_another(staff, following):
     _, err = follower.process.communicate(timeout=30)
     assert follower.process.returncode == 3
     assert b"is not the file any more that was read up to event 2" in err
+
+
+def test_following_without_anything_that_wakes_it(staff, monkeypatch, caplog):
+    """Where the system has no more watches to give, the file is looked at now and then."""
+
+    def used_up():
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr(wakeup, "Observer", used_up)
+    staff.sqlite("INSERT INTO staff (id) VALUES (1)")
+    stop, seen = Stop(), []
+
+    def put(lines):
+        seen.extend(lines)
+        if len(seen) == 1:
+            staff.sqlite("INSERT INTO staff (id) VALUES (2)")
+        else:
+            stop.ask()
+
+    with EventReader(staff.config.source("shop"), LOCK_BOUND) as reader:
+        feed = Feed(reader, Selection(), "json")
+        follow([feed], put, stop, poll_seconds=0.01, is_wanted=lambda: True)
+    assert [json.loads(line)["key"]["id"] for line in seen] == [1, 2]
+    assert [r.levelno for r in caplog.records if r.name == "cdc.sqlite.wakeup"] == [logging.WARNING]
+    assert "inotify instance limit reached" in caplog.text
+
+
+def test_folder_that_has_gone_keeps_no_other_from_being_watched(tmp_path, caplog):
+    bell, watch = Alarm(), Watch()
+    watch.add(tmp_path / "a" / "gone.db", lambda: None)
+    watch.add(tmp_path / "there.db", bell.ring)
+    watch.start()
+    try:
+        (tmp_path / "there.db").touch()
+        assert bell.wait(10.0)
+    finally:
+        watch.stop()
+    assert caplog.text.count("Not every file can be watched") == 1
 
 
 def test_a_reader_that_leaves_early_is_no_error(staff):
