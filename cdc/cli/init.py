@@ -1,6 +1,7 @@
 """`cdc init`: look at SQLite files and write a configuration for them."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -24,20 +25,47 @@ def init(
 ) -> None:
     """Look at the SQLite FILEs and write a commented configuration; nothing else is changed."""
     path = locate(config)
-    if path.exists():
-        raise ConfigError(
-            f"{path} exists already.",
-            hint="Edit it, remove it, or name another file with --config.",
-        )
+    if os.path.lexists(path):
+        raise _taken(path)
     for file in files:
         _describe(file)
     sources = name_sources([file.resolve() for file in files])
     text = render([(name, _relative(file, path)) for name, file in sources], dsn)
-    # It may hold a password.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(text)
+    _write(path, text)
     option = "" if config is None else f" --config {path}"
     tell(f"Wrote {path}. Read it through, then: cdc run{option}")
+
+
+def _taken(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} exists already.",
+        hint="Edit it, remove it, or name another file with --config.",
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write it where nothing is. Raises ConfigError; then nothing is left of it."""
+    try:
+        # It may hold a password.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise _taken(path) from error
+    except OSError as error:
+        raise _not_written(path, error) from error
+    try:
+        with os.fdopen(descriptor, "w") as out:
+            out.write(text)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{path} could not be written ({error.strerror}).",
+        hint="Name a file in a folder that exists and that you may write to, with --config.",
+    )
 
 
 def _describe(path: Path) -> None:

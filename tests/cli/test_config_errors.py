@@ -1,6 +1,12 @@
 """What is wrong with the configuration or the usage is said in one message, with exit code 2."""
 
+import os
+import re
+
 import pytest
+
+from cdc.cli.init import init
+from cdc.errors import ConfigError
 
 HEAD = '[[sources]]\nname = "shop"\npath = "shop.db"\n'
 
@@ -75,6 +81,21 @@ def test_init_never_overwrites(shop, refused):
     before = shop.config_path.read_text()
     refused(shop.cdc("init", "shop.db"), 2, "exists already", "--config")
     assert shop.config_path.read_text() == before
+
+
+def test_init_where_nothing_can_be_written(shop, tmp_path, monkeypatch):
+    """The folder is none, or not ours; or another `init` was quicker."""
+    (tmp_path / "file").touch()
+    for place, words in (
+        (tmp_path / "none" / "c.toml", "could not be written (No such file"),
+        (tmp_path / "file" / "c.toml", "could not be written (Not a directory"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(words)) as caught:
+            init([shop.file()], config=place)
+        assert caught.value.hint
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    with pytest.raises(ConfigError, match="exists already"):
+        init([shop.file()], config=tmp_path / "file")
 
 
 @pytest.mark.parametrize(
