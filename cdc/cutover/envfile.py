@@ -21,7 +21,14 @@ class EnvFileError(CdcError):
 
 def check(path: Path) -> None:
     """Raise EnvFileError unless the file can be changed."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise EnvFileError(
+            f"{path} cannot be reached ({error.strerror}).",
+            hint="Run cdc as the services' user, or correct env_file in [cutover].",
+        ) from error
+    if not there:
         raise EnvFileError(
             f"There is no environment file at {path}.",
             hint="Correct env_file in [cutover], or make the file.",

@@ -4,6 +4,7 @@ So that of a run that died can be told how far it came, with PostgreSQL or witho
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,7 +40,8 @@ class Records:
             words = f"the report could not be kept: {error}"
             if words not in report.trouble:
                 report.trouble.append(words)
-            fresh.unlink(missing_ok=True)
+            with suppress(OSError):  # its directory is none
+                fresh.unlink()
 
     def find(self, run: str) -> Report | None:
         """What is kept of a run."""

@@ -66,12 +66,14 @@ _SETTINGS: Final[dict[str, str]] = {
 @contextlib.contextmanager
 def hurried(conn: Connection, milliseconds: int) -> Iterator[None]:
     """Let no statement inside wait for a lock any longer than that."""
-    conn.execute(f"SET lock_timeout = {milliseconds}".encode())
+    with translated("bound the wait for locks"):
+        conn.execute(f"SET lock_timeout = {milliseconds}".encode())
     try:
         yield
     finally:
         if not conn.closed:
-            conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'".encode())
+            with translated("set the wait for locks back"):
+                conn.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'".encode())
 
 
 SEND_BUFFER_BYTES: Final = 4 * 1024 * 1024

@@ -77,6 +77,15 @@ def test_the_oldest_reports_go_and_half_ones_are_passed_over(tmp_path):
     assert records.last().run == f"r{1001 + MOST_KEPT}"
 
 
+def test_a_report_that_cannot_be_kept_stops_nothing(tmp_path):
+    """The report itself says so, once."""
+    (tmp_path / "runs").touch()
+    report = whole()
+    for _ in range(2):
+        Records(tmp_path / "runs").save(report)
+    assert [each for each in report.trouble if "could not be kept" in each] == [report.trouble[-1]]
+
+
 def test_a_terminal_shows_the_phases_as_they_go_and_a_file_a_line_for_each():
     live = Console(file=StringIO(), force_terminal=True, width=100)
     with CutoverProgress(live, live=True) as progress:

@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cdc.errors import ConfigError, TargetRefused, TargetUnavailable
-from cdc.postgres.connection import Target
+from cdc.postgres.connection import Target, hurried
 from cdc.postgres.dsn import describe
 from cdc.postgres.translate import translated
 
@@ -90,6 +90,25 @@ def test_a_lost_connection_reads_as_unavailable(target, dsn):
             conn.execute("SELECT 1")
     with target.lease() as conn:
         conn.execute("SELECT 1")
+
+
+def test_a_connection_that_is_lost_when_its_wait_is_bound(target, dsn):
+    """At the begin or at the end of what is hurried: it reads as unavailable, too."""
+    with psycopg.connect(dsn, autocommit=True) as admin:
+
+        def lose(conn):
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
+
+        with target.lease() as conn:
+            lose(conn)
+            with pytest.raises(TargetUnavailable, match="bound the wait"), hurried(conn, 100):
+                pass
+        with (
+            target.lease() as conn,
+            pytest.raises(TargetUnavailable, match="set the wait"),
+            hurried(conn, 100),
+        ):
+            lose(conn)
 
 
 def test_connections_that_died_idle_are_replaced(target, dsn):
