@@ -77,7 +77,11 @@ class Hold:
 
     @property
     def seconds(self) -> float:
-        """How long the first file has been held by now, or was when that ended."""
+        """How long the first file has been held by now, or was when that ended; 0.0 where even it
+        was never free.
+        """
+        if not self._since:
+            return 0.0
         return (time.monotonic() if self._state == "held" else self._until) - self._since
 
     def take(self) -> None:

@@ -283,3 +283,18 @@ def test_journal_that_goes_while_it_is_looked_at(paths, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: True)
     with Hold(paths) as held:
         held.take()
+
+
+def test_a_hold_that_never_began_took_no_time(paths, service):
+    """Not the first file was free; the numbers of an earlier hold say nothing of this one."""
+    with Hold(paths) as held:
+        assert held.seconds == 0.0
+        held.take()
+        held.release()
+        assert held.seconds > 0.0
+        busy = [service(path) for path in paths]
+        for each in busy:
+            each("BEGIN IMMEDIATE")
+        with pytest.raises(SourceBusy):
+            held.take()
+        assert held.seconds == 0.0
