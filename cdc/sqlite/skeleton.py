@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cdc.errors import SourceUnavailable
 from cdc.schema import Row
 from cdc.sqlite import blueprint
 from cdc.sqlite.blueprint import Blueprint
@@ -22,7 +23,8 @@ from cdc.sqlite.triggers import is_mirror
 def skeleton(file: SourceFile) -> Iterator[tuple[SourceFile, Blueprint]]:
     """The empty file, in a read transaction, and the blueprint that it is made by.
 
-    It has no rows but those of the capture's own small tables.
+    It has no rows but those of the capture's own small tables. Raises SourceUnavailable where there
+    is no room for it.
     """
     with file.reading():
         plan = blueprint.read(file)
@@ -31,8 +33,16 @@ def skeleton(file: SourceFile) -> Iterator[tuple[SourceFile, Blueprint]]:
             for table in plan.tables()
             if table.own and not is_mirror(table.name)
         }
-    with TemporaryDirectory(prefix="cdc-schema-") as folder:
-        path = Path(folder) / "schema.db"
+    try:
+        folder = TemporaryDirectory(prefix="cdc-schema-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise SourceUnavailable(
+            f"The schema of {file.path} cannot be written into a temporary folder"
+            f" ({error.strerror}).",
+            hint="Make room there, or name another folder in the variable TMPDIR.",
+        ) from error
+    with folder as name:
+        path = Path(name) / "schema.db"
         _make(path, plan, own)
         with SourceFile(path, only_look=True) as made, made.reading():
             yield made, plan

@@ -1,16 +1,19 @@
 """A copy of a live file is what the file was at one moment, whatever was written meanwhile."""
 
 import random
+import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from cdc.errors import SchemaMoved, SourceError, SourceReplaced
+from cdc.errors import SchemaMoved, SourceError, SourceReplaced, SourceUnavailable
 from cdc.sqlite import freeze, replica, unlogged
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.replica import Replica
+from cdc.sqlite.skeleton import skeleton
 from cdc.sqlite.verification import Finding
 
 from .conftest import Story
@@ -370,3 +373,17 @@ def test_file_with_a_gap_in_its_capture_is_refused(story: Story) -> None:
     story.runs("DROP TRIGGER _cdc_1_insert")
     with pytest.raises(SourceError, match=r'The capture of "t" of .* is not complete'):
         copied(story)
+
+
+def test_no_temporary_folder_to_work_in(tmp_path, monkeypatch):
+    """It is full, or not there: an error that says what to do."""
+    path = tmp_path / "legacy.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE t (x)")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with (
+        SourceFile(path) as file,
+        pytest.raises(SourceUnavailable, match="temporary folder"),
+        skeleton(file),
+    ):
+        pass
