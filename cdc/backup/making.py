@@ -79,6 +79,15 @@ class BackupMaking:
         """Make it, try it, and let older ones go. Raises CdcError, or KeyboardInterrupt where it
         was stopped; then nothing is left of it.
         """
+        try:
+            return self._run()
+        except OSError as error:
+            raise BackupError(
+                f"The backup could not be made: {error}.",
+                hint=f"See the disk, and that this user may write in {self._shelf.directory}.",
+            ) from error
+
+    def _run(self) -> Made:
         with (
             self._shelf.alone(),
             self._target.lease() as conn,
@@ -92,14 +101,14 @@ class BackupMaking:
                 kept = self._make(conn, folder)
                 trial = BackupTrial(self._config, self._dsn, self._stop, self.progress)
                 kept = replace(kept, trial=trial.run(conn, folder, kept, folder / TRIAL))
+                if kept.sources:
+                    shutil.rmtree(folder / TRIAL)
+                manifest.write(folder, kept)
             except BaseException as error:
-                shutil.rmtree(folder)
-                if self._stop.asked and isinstance(error, CdcError):
+                shutil.rmtree(folder, ignore_errors=True)  # or its error would hide the cause
+                if self._stop.asked and isinstance(error, CdcError | OSError):
                     raise KeyboardInterrupt from error
                 raise
-            if kept.sources:
-                shutil.rmtree(folder / TRIAL)
-            manifest.write(folder, kept)
             if kept.trial is None or not kept.trial.equal:
                 return Made(folder, kept, swept, [])
             folder = self._shelf.finish(folder)
@@ -153,6 +162,11 @@ class BackupMaking:
             snapshot = stack.enter_context(exported.exported(moment))
             gate = read_gate(moment)
             known = {each.name: each for each in state.sources(moment)}
+            if gone := [name for name in names if name not in known]:
+                raise BackupError(
+                    f"{', '.join(gone)} was uninstalled while the backup was made.",
+                    hint="Run it again, without that source.",
+                )
             database = self._dump(moment, snapshot, folder, gate, holding)
             sources = self._copy_files(folder, known, holding)
             if read_gate(conn) != gate or (gate.open and self._sources):

@@ -4,7 +4,10 @@ What is there already is never written over. Asked to take its place, a restore 
 under another name, and so can be undone.
 """
 
+import os
 from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +42,7 @@ class Restore:
     """Restores one backup; `look` tells what stands in the way before `run` begins."""
 
     def __init__(self, folder: Path, into: Path, dsn: str, stop: Stop) -> None:
+        check_into(into)
         self._folder = folder
         self._into = into
         self._stop = stop
@@ -70,24 +74,29 @@ class Restore:
 
     def run(self) -> Restored:
         """Check every file of the backup, then restore all. Raises CdcError, or KeyboardInterrupt
-        where it was stopped; then everything is where it was.
+        where it was stopped; then everything is where it was, but that a database which was empty
+        may have been filled.
         """
+        try:
+            return self._run()
+        except OSError as error:
+            raise BackupError(
+                f"The backup could not be restored: {error}.",
+                hint=f"See the disk, and that this user may write in {self._into}.",
+            ) from error
+
+    def _run(self) -> Restored:
         self._check_files()
         room.check({self._into: sum(source.file.bytes for source in self._kept.sources)})
         self._into.mkdir(parents=True, exist_ok=True)
         drafts = self._write_drafts()
         try:
-            aside = self._fill_database()
+            aside = self._put_in_place(drafts)
         except BaseException:
             for draft in drafts.values():
-                draft.unlink()
+                with suppress(OSError):
+                    draft.unlink()
             raise
-        for path in self._in_the_way():
-            away = path.with_name(f"{path.name}.before-restore-{self._stamp}")
-            durable.rename(path, away)
-            aside.append(str(away))
-        for name, draft in drafts.items():
-            durable.rename(draft, self.files[name])
         return Restored(self._kept, self.files, self._place.name, aside)
 
     def _in_the_way(self) -> list[Path]:
@@ -126,8 +135,10 @@ class Restore:
             drafts[source.name] = draft
         return drafts
 
-    def _fill_database(self) -> list[str]:
-        """Restore PostgreSQL's part; the name of the database that was moved aside, if one was."""
+    def _put_in_place(self, drafts: Mapping[str, Path]) -> list[str]:
+        """Restore PostgreSQL's part, then give the files their names; or nothing of both. What was
+        moved aside is returned.
+        """
         name, standing = self._place.name, self._place.standing
         away = f"{name}_before_{self._stamp.lower()}"
         if standing == "taken":
@@ -136,13 +147,30 @@ class Restore:
             if standing != "empty":
                 place.make(self._place)
             self._fill_empty()
+            aside = self._name_files(drafts)
         except BaseException:
             if standing != "empty":
                 place.remove(self._place)
             if standing == "taken":
                 place.rename(self._place, away, name)
             raise
-        return [f"database {away}"] if standing == "taken" else []
+        return [f"database {away}", *aside] if standing == "taken" else aside
+
+    def _name_files(self, drafts: Mapping[str, Path]) -> list[str]:
+        """Move aside what is in the way of the files, and let them take its place; or neither."""
+        suffix = f".before-restore-{self._stamp}"
+        away = [(path, path.with_name(path.name + suffix)) for path in self._in_the_way()]
+        moves = [*away, *((draft, self.files[name]) for name, draft in drafts.items())]
+        try:
+            for old, new in moves:
+                durable.rename(old, new)
+        except BaseException:
+            for old, new in reversed(moves):
+                if not old.exists():
+                    with suppress(OSError):  # the error that is raised already tells of the disk
+                        new.rename(old)
+            raise
+        return [str(new) for _, new in away]
 
     def _fill_empty(self) -> None:
         self.progress.begin("restoring PostgreSQL")
@@ -157,6 +185,16 @@ class Restore:
         with Target(self._place.dsn, max_connections=1) as target, target.lease() as conn:
             restoring.compare_contents(conn, self._kept)
             restoring.settle(conn, self._kept)
+
+
+def check_into(into: Path) -> None:
+    """Raise BackupError unless it is a directory to write to, or one can be made there."""
+    there = next(each for each in (into, *into.parents) if os.path.lexists(each))
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise BackupError(
+            f"{there} is not a directory that this user may write to.",
+            hint="Give another directory with --into.",
+        )
 
 
 def _named(kept: Manifest) -> list[tuple[KeptSource, str]]:

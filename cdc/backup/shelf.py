@@ -49,14 +49,20 @@ class Shelf:
             yield
 
     def backups(self) -> list[Path]:
-        """Those that are complete, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(
-            each
-            for each in self.directory.iterdir()
-            if not each.name.endswith(UNFINISHED) and (each / manifest.FILE).is_file()
-        )
+        """Those that are complete, oldest first. Raises BackupError for a folder of others."""
+        try:
+            if not self.directory.is_dir():
+                return []
+            return sorted(
+                each
+                for each in self.directory.iterdir()
+                if not each.name.endswith(UNFINISHED) and (each / manifest.FILE).is_file()
+            )
+        except OSError as error:
+            raise BackupError(
+                f"The backups in {self.directory} cannot be looked at: {error}.",
+                hint="Run cdc as the user that makes them.",
+            ) from error
 
     def find(self, name: str) -> Path:
         """The backup of that name, or the newest for "latest". Raises BackupError."""
@@ -96,10 +102,19 @@ class Shelf:
         return finished
 
     def keep(self, newest: int) -> list[str]:
-        """Delete all but the newest so many backups, 0 for none of them; their names."""
+        """Delete all but the newest so many backups, 0 for none of them; their names.
+
+        Raises BackupError where one cannot be deleted.
+        """
         expired = self.backups()[:-newest] if newest else []
         for each in expired:
             rubbish = each.with_name(each.name + UNFINISHED)
-            durable.rename(each, rubbish)
-            shutil.rmtree(rubbish)
+            try:
+                durable.rename(each, rubbish)
+                shutil.rmtree(rubbish)
+            except OSError as error:
+                raise BackupError(
+                    f"The new backup is made, but the old one {each} cannot be deleted: {error}.",
+                    hint="Delete it by hand.",
+                ) from error
         return [each.name for each in expired]

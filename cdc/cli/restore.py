@@ -1,11 +1,12 @@
 """`cdc restore`: a backup put back, beside what is there or, when asked, in its place."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cdc.backup.restore import Restore, Restored
+from cdc.backup.restore import Restore, Restored, check_into
 from cdc.backup.shelf import Shelf
 from cdc.cli.backup_progress import BackupProgress
 from cdc.cli.cutover import YesOption
@@ -52,8 +53,10 @@ def restore(
     stop = Stop()
     stop.ask_on_signals()
     place = Path(backup)
-    folder = place if place.is_dir() else Shelf(load_config(config).backup_directory).find(backup)
+    is_place = os.path.isdir(backup)  # noqa: PTH112  (no error where it may not be looked at)
+    folder = place if is_place else Shelf(load_config(config).backup_directory).find(backup)
     into = into.absolute()
+    check_into(into)
     if dsn == EMBEDDED:
         dsn = embedded.start(into / EMBEDDED_DIRECTORY)
     work = Restore(folder.absolute(), into, dsn, stop)

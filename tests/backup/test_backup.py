@@ -1,5 +1,6 @@
 """A backup is of moments that belong together, and is tried before it is called one."""
 
+import errno
 import os
 import shutil
 import signal
@@ -9,9 +10,12 @@ import pytest
 
 from cdc.backup import manifest, trial
 from cdc.backup.holding import Holding
+from cdc.backup.making import BackupMaking
 from cdc.backup.restoring import compare_contents
+from cdc.backup.shelf import Shelf
+from cdc.backup.trial import BackupTrial
 from cdc.errors import BackupDamaged, BackupError, TargetRefused
-from cdc.postgres import hold_back, scratch
+from cdc.postgres import hold_back, scratch, state
 from cdc.stop import Stop
 from tests.backup.conftest import database_of
 from tests.support.waiting import wait_until
@@ -264,3 +268,50 @@ def test_a_stop_while_the_backup_is_tried_says_nothing_of_it(site, vault, monkey
         vault.make(stop)
     assert list(vault.shelf.directory.glob("2*")) == []
     assert vault.scratch_databases() == []
+
+
+def test_source_that_is_uninstalled_meanwhile(site, vault, monkeypatch):
+    """Between the look at its position and the snapshot: the error says so."""
+    site.catch_up()
+    read = BackupMaking._positions
+
+    def and_forget(*arguments):
+        positions = read(*arguments)
+        with site.target() as target, target.lease() as conn:
+            state.forget_source(conn, "shop")
+        return positions
+
+    monkeypatch.setattr(BackupMaking, "_positions", and_forget)
+    with pytest.raises(BackupError, match="shop was uninstalled while"):
+        vault.make()
+    assert list(vault.shelf.directory.glob("2*")) == []
+
+
+def test_what_keeps_a_backup_from_being_made_is_told(site, vault, monkeypatch):
+    """A disk that is full at the very end, and a folder that somebody has taken away."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def away(_, __, folder, *___):
+        shutil.rmtree(folder)
+        raise BackupError("as if")
+
+    site.catch_up()
+    for of, name, fail, words in (
+        (manifest, "write", full, "No space left"),
+        (BackupTrial, "run", away, "as if"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(of, name, fail)
+            with pytest.raises(BackupError, match=words):
+                vault.make()
+        assert list(vault.shelf.directory.glob("2*")) == []
+
+
+def test_directory_that_cannot_be_looked_at(tmp_path):
+    """Neither the list nor the newest backup can be told."""
+    shelf = Shelf(tmp_path / ("x" * 300))
+    for ask in (shelf.backups, lambda: shelf.find("latest")):
+        with pytest.raises(BackupError, match="cannot be looked at"):
+            ask()

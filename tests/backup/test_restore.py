@@ -1,11 +1,13 @@
 """A restore never writes over anything, and leaves everything where it was when it fails."""
 
+import errno
 import os
 
 import pytest
 
+from cdc import durable
 from cdc.backup import restoring
-from cdc.backup.restore import Restore
+from cdc.backup.restore import Restore, check_into
 from cdc.errors import BackupError, CdcError
 from cdc.stop import Stop
 from tests.backup.conftest import database_of
@@ -53,6 +55,38 @@ def test_failed_restore_leaves_everything_where_it_was(site, vault, monkeypatch)
         assert [each.name for each in (site.folder / "back").iterdir()] == ["shop.db"]
         assert mine.read_bytes() == before
     assert vault.restored_databases() == names == [database_of(dsn)]
+
+
+def test_a_file_that_cannot_be_renamed_undoes_all(site, vault, monkeypatch):
+    """The database has its old name again, and so has every file."""
+    site.catch_up()
+    folder = vault.make().folder
+    dsn = vault.elsewhere()
+    vault.restore(folder, "back", dsn)
+    mine = site.folder / "back" / "shop.db"
+    mine.write_bytes(b"mine")
+    names = vault.restored_databases()
+    rename = durable.rename
+
+    def fail(old, new):
+        if old.name.endswith(restoring.UNFINISHED):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(old, new)
+
+    monkeypatch.setattr(durable, "rename", fail)
+    with pytest.raises(BackupError, match="Input/output error"):
+        vault.restore(folder, "back", dsn)
+    assert {each.name: each.read_bytes() for each in mine.parent.iterdir()} == {"shop.db": b"mine"}
+    assert vault.restored_databases() == names == [database_of(dsn)]
+
+
+def test_where_no_file_can_lie_is_told_first(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("none")
+    check_into(tmp_path / "none" / "below")
+    for into in ("file", "file/below", "nowhere"):
+        with pytest.raises(BackupError, match="is not a directory"):
+            check_into(tmp_path / into)
 
 
 def test_restore_into_an_empty_database_needs_no_right_to_make_one(site, vault):
