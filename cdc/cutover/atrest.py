@@ -30,6 +30,7 @@ from cdc.postgres import hold_back, queue, state
 from cdc.postgres.connection import Connection, Target
 from cdc.postgres.switches import Direction
 from cdc.proof import kept
+from cdc.proof.following import LogGone
 from cdc.proof.snapshot import snapshot
 from cdc.proof.sources import CONNECTIONS
 from cdc.proof.suspects import suspects
@@ -85,16 +86,18 @@ class SourceAtRest:
         self._file = SourceFile(source.path)
         try:
             with target.lease() as conn:
-                known = state.source(conn, source.name)
-                if known is None:
-                    raise TargetRefused(f"{source.name} was never replicated to this target")
-                with self._file.reading():
-                    self._schema = application_schema(self._file)
-                    end = Changelog(self._file).newest()
-                self._since = known.applied_seq if direction == "forward" else end
-                hold_back.keep_from(
+                self._since = self._stand(conn)
+                while not hold_back.keep_from(
                     conn, self._name, self._owner, self._since, seconds=KEEP_SECONDS
-                )
+                ):
+                    before, self._since = self._since, self._stand(conn)
+                    if self._since == before:
+                        raise LogGone(
+                            f"The log of {source.path} does not reach back to event {before}, and"
+                            " it is needed from there on.",
+                            hint="Let cdc run catch up first: it takes events from the archive.",
+                        )
+                    # It has moved on, and what lies behind it was pruned.
                 self._pairs = {p.captured.layout: p for p in pairs(conn, self._file, source.name)}
                 self._copies = self._read_copies(conn)
         except BaseException:
@@ -103,6 +106,16 @@ class SourceAtRest:
         self._tables = self._proven_tables(written=False)
         self._before = self._proven_tables(written=direction == "back")
         """As `_tables`, as long as nothing stands still."""
+
+    def _stand(self, conn: Connection) -> int:
+        """The event from which on changes are read; with the schema of that moment noted."""
+        known = state.source(conn, self._name)
+        if known is None:
+            raise TargetRefused(f"{self._name} was never replicated to this target")
+        with self._file.reading():
+            self._schema = application_schema(self._file)
+            end = Changelog(self._file).newest()
+        return known.applied_seq if self._direction == "forward" else end
 
     def close(self) -> None:
         """Let go of the file and of the events."""

@@ -1,10 +1,15 @@
 """What is left to compare once PostgreSQL is closed: not what was written while it was proven."""
 
+from dataclasses import replace
+
 import psycopg
 import pytest
 
+from cdc.cutover import atrest
 from cdc.cutover.atrest import AtRest, SourceAtRest
 from cdc.cutover.back import Rollback
+from cdc.postgres import hold_back, state
+from cdc.proof.following import LogGone
 from tests.support.waiting import wait_until
 
 from .conftest import run
@@ -111,3 +116,25 @@ def test_settling_goes_on_while_much_is_left(moved, monkeypatch):
     report = run(moved, Rollback)
     assert "and 0 once more" in report.proofs[0]
     assert looked_at.count(MANY) == 2
+
+
+def test_events_that_were_pruned_just_now_are_asked_for_no_more(site, monkeypatch):
+    """Where PostgreSQL stands is read again; if it has not moved on, the log is too short."""
+    site.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+    site.configure()
+    site.catch_up()
+    site.sqlite("INSERT INTO t VALUES (2)")
+    site.catch_up()
+    source = site.config.source("shop")
+    with site.target() as target, target.lease() as conn:
+        known = state.source(conn, "shop")
+        stale = iter([replace(known, applied_seq=0)])
+        hold_back.give_up(conn, "shop", known.applied_seq)
+        with monkeypatch.context() as patch:
+            patch.setattr(atrest.state, "source", lambda *_: next(stale, known))
+            at_rest = SourceAtRest(source, target, "forward")
+        assert [each.seq for each in hold_back.holds(conn, "shop")] == [known.applied_seq]
+        at_rest.close()
+        hold_back.give_up(conn, "shop", known.applied_seq + 1)
+        with pytest.raises(LogGone, match="does not reach back"):
+            SourceAtRest(source, target, "forward")
