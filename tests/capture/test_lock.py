@@ -1,8 +1,11 @@
 """One process at a time replicates a file, wherever its folder goes meanwhile."""
 
+import errno
+import os
+
 import pytest
 
-from cdc.errors import SourceHeld
+from cdc.errors import SourceHeld, SourceUnavailable
 from cdc.sqlite.lock import SourceLock, holder, lock_path
 
 
@@ -76,3 +79,53 @@ def test_the_daemon_takes_its_lock_again(site):
     assert (said.code, "is held by cdc run" in said.err) == (3, True)
     assert daemon.stop() == 0
     assert not lock_path(site.file()).exists()
+
+
+def test_lock_on_a_full_disk(database, monkeypatch):
+    """It says so, and neither a lock nor a descriptor of it is left."""
+
+    written_to = []
+
+    def full(descriptor, *_):
+        written_to.append(descriptor)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(SourceUnavailable, match="No space left"):
+        SourceLock.acquire(database, command="test", target="none")
+    assert not lock_path(database).exists()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(*written_to)
+
+
+def test_lock_is_given_back_though_its_file_cannot_be_removed(database, monkeypatch):
+    """The folder was made read-only while the daemon ran."""
+    held = SourceLock.acquire(database, command="test", target="none")
+    assert holder(database) is not None
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(database), "unlink", refuse)
+        held.release()
+    assert lock_path(database).exists()
+    assert holder(database) is None
+    SourceLock.acquire(database, command="test", target="none").release()
+
+
+def test_user_without_a_name(database, monkeypatch):
+    """As in many a container: the number will do."""
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    held = SourceLock.acquire(database, command="test", target="none")
+    assert holder(database).user == "4000000000"
+    held.release()
+
+
+def test_lock_that_cannot_be_looked_at(database):
+    assert holder(database / "below") is None
+    lock_path(database).symlink_to(lock_path(database))
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        holder(database)

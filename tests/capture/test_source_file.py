@@ -1,6 +1,5 @@
-"""The file at a path may go, or become another one, at any moment; and so may all around it."""
+"""The file at a path may go, or become another one, at any moment; around it may be anything."""
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -11,7 +10,6 @@ import pytest
 from cdc.errors import SchemaMoved, SourceBusy, SourceUnavailable
 from cdc.sqlite import surroundings
 from cdc.sqlite.connection import SourceFile, is_there, translated
-from cdc.sqlite.lock import SourceLock, holder, lock_path
 
 
 @pytest.fixture
@@ -113,53 +111,3 @@ def test_mount_of_any_name(path, tmp_path, monkeypatch):
     assert surroundings._file_system(path) == "nfs4"
     monkeypatch.setattr(surroundings, "MOUNTS", tmp_path)  # reading it is an error
     assert surroundings._file_system(path) == ""
-
-
-def test_lock_on_a_full_disk(path, monkeypatch):
-    """It says so, and neither a lock nor a descriptor of it is left."""
-
-    written_to = []
-
-    def full(descriptor, *_):
-        written_to.append(descriptor)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(SourceUnavailable, match="No space left"):
-        SourceLock.acquire(path, command="test", target="none")
-    assert not lock_path(path).exists()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(*written_to)
-
-
-def test_lock_is_given_back_though_its_file_cannot_be_removed(path, monkeypatch):
-    """The folder was made read-only while the daemon ran."""
-    held = SourceLock.acquire(path, command="test", target="none")
-    assert holder(path) is not None
-
-    def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(path), "unlink", refuse)
-        held.release()
-    assert lock_path(path).exists()
-    assert holder(path) is None
-    SourceLock.acquire(path, command="test", target="none").release()
-
-
-def test_user_without_a_name(path, monkeypatch):
-    """As in many a container: the number will do."""
-    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
-    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
-        monkeypatch.delenv(variable, raising=False)
-    held = SourceLock.acquire(path, command="test", target="none")
-    assert holder(path).user == "4000000000"
-    held.release()
-
-
-def test_lock_that_cannot_be_looked_at(path):
-    assert holder(path / "below") is None
-    lock_path(path).symlink_to(lock_path(path))
-    with pytest.raises(SourceUnavailable, match="cannot be read"):
-        holder(path)
