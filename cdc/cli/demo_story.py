@@ -14,6 +14,7 @@ from cdc.cli.output import DATA
 from cdc.demo import premises
 from cdc.demo.fleet import Fleet
 from cdc.demo.performance import CommandFailed, Stage
+from cdc.errors import SourceBusy
 from cdc.pipeline.progress import SourceState
 from cdc.postgres import switches
 from cdc.postgres.connection import Target
@@ -78,7 +79,7 @@ class Story:
 
     def _prove(self) -> None:
         self._step("Prove that both sides hold the same rows, while both move")
-        self._command("verify", "--full")
+        self._verify()
 
     def _cut_over(self) -> None:
         self._step("Look whether the switch may be made; this changes nothing")
@@ -108,7 +109,7 @@ class Story:
 
     def _cut_over_again(self) -> None:
         self._step("Switch again, after another full proof")
-        self._check(self._report("verify", "--full", shown=_conclusion), "verify", "--full")
+        self._verify(_conclusion)
         self._switch("cutover", "forward", _outcome)
         self._watch(SourceState.RETURNING)
 
@@ -125,7 +126,7 @@ class Story:
             "By cdc, now that PostgreSQL is the master, and by a program that knows nothing of it.",
         )
         self._stage.drain()
-        self._check(self._report("verify", "--full", shown=_conclusion), "verify", "--full")
+        self._verify(_conclusion)
         program = self._directory / premises.PROGRAMS / "compare"
         self._say(f"$ {program}", style=COMMAND_STYLE)
         equal = self._stage.run([str(program.absolute())]) == 0
@@ -139,15 +140,13 @@ class Story:
         """Run a cutover or a rollback. On a machine that is too busy to hold the files for as long
         as it takes it gives up unharmed, and an operator runs it again.
         """
-        words = (command, "--yes")
         before = self._last(direction)
-        code = self._report(*words, shown=shown)
-        for _ in range(ATTEMPTS - 1):
-            if code == 0 or self._last(direction) != before:
-                break
-            self._say("   Nothing was switched, and all goes on as before. Once more:")
-            code = self._report(*words, shown=shown)
-        self._check(code, *words)
+        self._tried(
+            lambda: self._report(command, "--yes", shown=shown),
+            (command, "--yes"),
+            passing=lambda _: self._last(direction) == before,
+            told="Nothing was switched, and all goes on as before. Once more:",
+        )
         last = self._last(direction)
         if last is not None and last.freeze_seconds is not None:
             self._freezes.append((command, last.freeze_seconds))
@@ -162,16 +161,59 @@ class Story:
         demo_report.print_lag(self._stage.sources)
 
     def _gates(self) -> None:
-        self._show_command("cutover", "--dry-run")
-        code, report = self._captured("cutover", "--dry-run", "--json")
-        if report:
-            demo_report.print_gates(msgspec.json.decode(report))
-        self._check(code, "cutover", "--dry-run")
+        """Look at the gates. A machine that stands still for a moment is further behind than the
+        lag may be, and catches up at once.
+        """
 
-    def _command(self, *words: str) -> None:
-        """Run a command of cdc's that must succeed."""
+        def look() -> int:
+            self._show_command("cutover", "--dry-run")
+            code, report = self._captured("cutover", "--dry-run", "--json")
+            if report:
+                demo_report.print_gates(msgspec.json.decode(report))
+            return code
+
+        self._tried(
+            look,
+            ("cutover", "--dry-run"),
+            passing=lambda _: True,
+            told="Nothing was changed. Once more, for this may have passed:",
+        )
+
+    def _verify(self, shown: Shown | None = None) -> None:
+        """Prove every row. That a file was locked for a moment is not the answer that the sides
+        differ.
+        """
+        words = ("verify", "--full")
+        self._tried(
+            lambda: self._report(*words, shown=shown) if shown else self._command(*words),
+            words,
+            passing=lambda code: code == SourceBusy.exit_code,
+            told="That could not be told. Once more:",
+        )
+
+    def _tried(
+        self,
+        run: Callable[[], int],
+        words: tuple[str, ...],
+        *,
+        passing: Callable[[int], bool],
+        told: str,
+    ) -> None:
+        """Run a command that must succeed, and again where what it has met may be `passing`, by its
+        exit code. Raises CommandFailed.
+        """
+        code = run()
+        for _ in range(ATTEMPTS - 1):
+            if code == 0 or not passing(code):
+                break
+            self._say(f"   {told}")
+            code = run()
+        self._check(code, *words)
+
+    def _command(self, *words: str) -> int:
+        """Run a command of cdc's, which shows everything itself; its exit code."""
         self._show_command(*words)
-        self._check(self._stage.run(self._words(*words)), *words)
+        return self._stage.run(self._words(*words))
 
     def _report(self, *words: str, shown: Shown) -> int:
         """Run a command of cdc's, and show what is of interest here; its exit code."""

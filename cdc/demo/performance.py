@@ -11,7 +11,7 @@ from typing import IO, Final, Self
 
 from cdc.config import Config
 from cdc.demo.fleet import Fleet
-from cdc.errors import CdcError
+from cdc.errors import CdcError, SourceBusy
 from cdc.pipeline.daemon import Daemon
 from cdc.pipeline.lag import measure
 from cdc.pipeline.progress import SourceProgress, SourceState
@@ -99,10 +99,7 @@ class Stage:
 
     def drain(self) -> None:
         """Wait until nothing is on its way to the other side any more."""
-        self._until(
-            lambda: all(lag.lag_events == 0 for lag in measure(self._config, self._target)),
-            lambda: None,
-        )
+        self._until(self._drained, lambda: None)
 
     def run(self, command: Sequence[str], output: IO[bytes] | None = None) -> int:
         """Run a command to its end; its exit code. `output` takes what it prints, if there is one.
@@ -144,6 +141,12 @@ class Stage:
             show()
             self._stop.wait(LOOK_SECONDS)
         show()
+
+    def _drained(self) -> bool:
+        try:
+            return all(lag.lag_events == 0 for lag in measure(self._config, self._target))
+        except SourceBusy:  # at this moment: it is asked again
+            return False
 
     def _guard(self) -> None:
         """Raise what has ended the daemon, or Stopped."""
