@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
-from cdc.errors import CdcError, SourceError, TargetRefused
+from cdc.errors import CdcError, SourceBusy, SourceError, TargetRefused
 from cdc.pipeline.lag import SourceLag, measure
 from cdc.pipeline.progress import SourceState
 from cdc.postgres import exercise, switches
@@ -197,6 +198,8 @@ class Play:
     def _prove(self, stage: Scene, target: Target) -> None:
         self._tell("proving the copies, every row")
         verdict = prove(stage.config, target, Request(full=True), wait=self._stop.wait)
+        if self._stop.asked:  # then it says of a proof that was called off that it has failed
+            raise Stopped("The rehearsal was stopped; nothing is left of it.")
         if not verdict.converged:
             wrong = [
                 f"{source.name}: {source.problem or 'its rows differ'}"
@@ -243,11 +246,13 @@ class _Hands:
     def wait(self, state: Callable[[Config, SourceLag], bool], seconds: float | None) -> None:
         """Without `seconds` it takes as long as it takes to copy everything."""
         end = None if seconds is None else time.monotonic() + seconds
+        lags: list[SourceLag] = []
         while True:
             for companion in self._companions:
                 companion.check()
-            lags = measure(self._config, self._target)
-            if all(state(self._config, lag) for lag in lags):
+            with suppress(SourceBusy):  # at this moment: it is asked again
+                lags = measure(self._config, self._target)
+            if lags and all(state(self._config, lag) for lag in lags):
                 return
             halted = [f"{e.name}: {e.message}" for e in lags if e.state == SourceState.HALTED]
             halted += [f"{e.name}: {t.name}: {t.reason}" for e in lags for t in e.stopped]
@@ -255,6 +260,7 @@ class _Hands:
                 raise Failed(f"the copies' daemon cannot go on: {'; '.join(halted)}")
             if end is not None and time.monotonic() > end:
                 still = ", ".join(f"{e.name} is {e.state}, {e.lag_events:,} behind" for e in lags)
+                still = still or "a copy was locked"
                 raise Failed(f"the copies' daemon did not get there within {seconds:g} s: {still}")
             if self._stop.wait(POLL_SECONDS):
                 raise Stopped("The rehearsal was stopped; nothing is left of it.")
