@@ -13,7 +13,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     trace_file, module, *arguments = sys.argv[1:]
-    trace = Path(trace_file).open("w", encoding="utf-8")  # noqa: SIM115 (open until the end)
+    trace = Path(trace_file).open("w", buffering=1, encoding="utf-8")  # noqa: SIM115 (open until the end)
     numbers = itertools.count()
     connect = sqlite3.connect
 
