@@ -14,6 +14,7 @@ import cdc
 from cdc.demo import files
 from cdc.demo.fleet import SERVICES, Fleet, ServiceFailed
 from tests.support.processes import is_gone
+from tests.support.waiting import wait_until
 
 PARENT = """
 import sys, time
@@ -26,13 +27,6 @@ time.sleep(60)
 """
 
 
-def until(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
-
-
 def written(directory, since):
     """The legacy files that were written after a time in nanoseconds."""
     return [name for name in files.FILES if (directory / name).stat().st_mtime_ns > since]
@@ -41,7 +35,7 @@ def written(directory, since):
 def test_fleet_reports_what_its_services_did(legacy):
     started = time.time_ns()
     with Fleet.start(legacy, pace=50) as fleet:
-        until(lambda: files.PRICE_HISTORY in written(legacy, started))
+        wait_until(lambda: files.PRICE_HISTORY in written(legacy, started))
         assert fleet.failed() == []
     reports = fleet.stop()
     assert tuple(report.service for report in reports) == SERVICES
@@ -64,7 +58,7 @@ def test_service_that_died_is_named_with_the_end_of_its_log(legacy):
     fleet = Fleet.start(legacy, log_directory=legacy.parent)
     (legacy.parent / "trade_manager.log").write_text("its last words")
     os.kill(fleet.pids["trade_manager"], signal.SIGKILL)
-    until(lambda: fleet.failed() == ["trade_manager"])
+    wait_until(lambda: fleet.failed() == ["trade_manager"])
     with pytest.raises(ServiceFailed, match="trade_manager") as failure:
         fleet.stop()
     assert "its last words" in failure.value.hint
@@ -80,7 +74,7 @@ def test_no_service_outlives_a_parent_that_was_killed(legacy):
     assert not any(is_gone(pid) for pid in pids)
     parent.kill()
     parent.communicate()
-    until(lambda: all(is_gone(pid) for pid in pids))
+    wait_until(lambda: all(is_gone(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -94,9 +88,9 @@ def test_signal_ends_a_service_cleanly(legacy, service, number):
     )
     started = time.time_ns()
     try:
-        until(lambda: written(legacy, started))
+        wait_until(lambda: written(legacy, started))
         process.send_signal(number)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=30)
     finally:
         process.kill()
     assert process.returncode == 0, errors
