@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from cdc.errors import ConfigError, TargetRefused
 from cdc.postgres import embedded
+from tests.support.processes import is_gone
+from tests.support.waiting import wait_until
 
 USER = """
 import sys, time
@@ -130,10 +131,11 @@ def test_after_a_crash_of_the_server(directory, user, monkeypatch):
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("DROP TABLE IF EXISTS crash")
         conn.execute("CREATE TABLE crash AS SELECT 1")
+        children = [pid for (pid,) in conn.execute("SELECT pid FROM pg_stat_activity")]
     pid_file = directory / "postmaster.pid"
     pid, rest = pid_file.read_text().split("\n", 1)
     os.kill(int(pid), signal.SIGKILL)
-    time.sleep(0.5)  # its children notice
+    wait_until(lambda: all(is_gone(child) for child in children))  # as they notice
     for file in (pid_file, directory / ".s.PGSQL.5432.lock"):
         file.write_text(f"{os.getpid()}\n{rest}")
     with psycopg.connect(embedded.start(directory)) as conn:
