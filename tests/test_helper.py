@@ -171,9 +171,9 @@ def test_bad_answer_is_a_loss(begun):
 
 def test_helper_that_does_not_answer_is_given_up(begun, monkeypatch):
     """Somebody may have stopped it."""
-    monkeypatch.setattr(helper, "PATIENCE_SECONDS", 0.2)
     made = begun(pids)
     pid = made.take()
+    monkeypatch.setattr(helper, "PATIENCE_SECONDS", 0.2)
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(Told, match="code -9"):
         made.all()
