@@ -79,12 +79,14 @@ class _Application:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.rng = random.Random(options.seed)
-        self.db = sqlite3.connect(options.path, timeout=options.timeout, isolation_level=None)
+        self.db = sqlite3.connect(options.path, timeout=30, isolation_level=None)
         self.db.execute(f"PRAGMA journal_mode = {options.journal}")
         self.db.execute(f"PRAGMA synchronous = {options.synchronous}")
         if not options.read:
             self.db.executescript(SCHEMA)
         self.n = self.db.execute("SELECT coalesce(max(n), 0) FROM journal").fetchone()[0]
+        # Only its work is impatient: nobody counts what it meets before.
+        self.db.execute(f"PRAGMA busy_timeout = {round(options.timeout * 1000)}").fetchall()
         self.commits = self.locked = 0
         self.errors: list[str] = []
         self.slowest = 0.0
