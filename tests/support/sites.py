@@ -127,10 +127,16 @@ class Site:
         return Plan(make_plans(config, Selection(), known, lambda *_: lambda *_: None), "")
 
     def daemon(self, *arguments: object, seconds: float = 30.0) -> RunningDaemon:
-        """Start the daemon and wait until it follows the changes of every source."""
+        """Start the daemon and wait until it follows the changes of every source, and others may
+        know.
+        """
         daemon = self.start(*arguments)
-        for source in self.config.sources:
-            daemon.wait_for("tailing", seconds, source=source.name)
+        names = [source.name for source in self.config.sources]
+        for name in names:
+            daemon.wait_for("tailing", seconds, source=name)
+        # It says so a moment before it leaves the state where `cdc status` and the gates find it.
+        states = "SELECT name FROM cdc.source WHERE state = 'tailing'"
+        daemon.wait_until(lambda: {n for (n,) in self.postgres(states)} >= set(names), seconds)
         return daemon
 
     def start(self, *arguments: object) -> RunningDaemon:
