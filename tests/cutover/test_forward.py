@@ -2,9 +2,7 @@
 
 import os
 import signal
-from contextlib import suppress
 
-import apsw
 import psycopg
 import pytest
 
@@ -68,25 +66,24 @@ def test_what_is_written_once_a_hold_has_ended_by_itself_is_no_difference(shop, 
 
     def late(at_rest, seconds):
         checks.append(seconds)
-        if len(checks) == 1:
-            # Waits for the end of the hold; PostgreSQL has not heard of it when it is compared.
-            for _ in range(5):
-                os.kill(daemon, signal.SIGSTOP)
-                with suppress(apsw.BusyError):  # it was stopped in the middle of a read
-                    shop.sqlite("UPDATE orders SET price = 7.5 WHERE id = 1")
-                    break
-                os.kill(daemon, signal.SIGCONT)
-            else:
-                pytest.fail("the daemon was in the middle of a read each time")
         try:
-            check(at_rest, seconds)
+            if len(checks) == 1:
+                # Waits for the end of the hold, and for that of any read: the daemon is stopped in
+                # none. PostgreSQL has not heard of it when it is compared.
+                with shop.connection() as db:
+                    db.execute("BEGIN EXCLUSIVE")
+                    os.kill(daemon, signal.SIGSTOP)
+                    os.waitpid(daemon, os.WUNTRACED)
+                    db.execute("UPDATE orders SET price = 7.5 WHERE id = 1; COMMIT")
+            return check(at_rest, seconds)
         finally:
             os.kill(daemon, signal.SIGCONT)
 
     monkeypatch.setattr(AtRest, "check", late)
     report = run(shop, Cutover)
     assert report.outcome == "switched", report
-    assert len(report.held) == len(checks) == 2
+    # Another attempt because of the first comparison, and as many as a slow machine takes besides.
+    assert len(report.held) >= len(checks) >= 2
     assert shop.postgres("SELECT price FROM orders WHERE id = 1") == [(7.5,)]
 
 
@@ -127,11 +124,11 @@ def test_with_postgresql_lost_behind_the_seal_nothing_thaws_until_it_can_be_aske
     tmp_path, cdc, private_server, private_dsn, monkeypatch
 ):
     """Whether it had switched nobody can know; once it is back, its journal says so."""
-    monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.2)
     shop = replicated(Site(tmp_path, private_dsn, cdc))
 
     def at(state: str) -> None:
         if state == "sealed":
+            monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.2)  # nothing will come any more
             private_server.stop("immediate")
 
     report = run(shop, Cutover, at=at)
