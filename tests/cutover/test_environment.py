@@ -10,6 +10,7 @@ import pytest
 from cdc.config import Config, HookConfig, SourceConfig
 from cdc.cutover import envfile, hooks
 from cdc.stop import interruptible
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -82,14 +83,19 @@ def test_hooks_run_in_order_up_to_the_first_that_fails(tmp_path):
     assert not (tmp_path / "never").exists()
 
 
-def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path):
+def test_a_hook_that_takes_too_long_is_killed_with_its_children(tmp_path, monkeypatch):
+    class Begun(subprocess.Popen):
+        def wait(self, timeout: float | None = None) -> int:
+            wait_until((tmp_path / "begun").exists)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(hooks.subprocess, "Popen", Begun)
     started = time.monotonic()
-    (ended,) = hooks.run_all(
-        config(tmp_path, sh("stop", "echo begun; sleep 60 & sleep 60", 0.3)), "stop", {}
-    )
+    script = "echo begun; sleep 60 & touch begun; sleep 60"
+    (ended,) = hooks.run_all(config(tmp_path, sh("stop", script, 0.3)), "stop", {})
     assert ended.problem == "was killed after 0.3 s"
     assert ended.output == "begun\n"
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path):
@@ -107,17 +113,27 @@ def test_a_program_beside_the_configuration_is_found(tmp_path):
     assert (ended.problem, ended.output) == ("", "stopped all\n")
 
 
-def test_a_hook_that_ends_while_this_process_is_interrupted_changes_nothing_of_that(tmp_path):
+def test_a_hook_that_ends_while_this_process_is_interrupted_changes_nothing_of_that(
+    tmp_path, monkeypatch
+):
     """It is waited for a little by Python itself, and is gone when it should be killed."""
 
     def interrupt(*_):
+        (tmp_path / "interrupted").touch()
         raise KeyboardInterrupt
 
+    class Interrupted(subprocess.Popen):
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is not None:  # not when it is killed
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+            return super().wait(timeout)
+
+    monkeypatch.setattr(hooks.subprocess, "Popen", Interrupted)
+    script = "until test -e interrupted; do sleep 0.01; done"
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(hooks.run_all(config(tmp_path, sh("stop", "sleep 0.2")), "stop", {}))
+            list(hooks.run_all(config(tmp_path, sh("stop", script, 60.0)), "stop", {}))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
