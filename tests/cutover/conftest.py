@@ -11,7 +11,7 @@ from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from cdc.cutover.intent import local_journal
 from cdc.cutover.phases import Report
-from cdc.postgres.connection import Target
+from cdc.postgres.connection import CONNECT_TIMEOUT_SECONDS, Target
 from cdc.sqlite import capture, introspect
 from cdc.sqlite.connection import SourceFile
 from cdc.sqlite.mirrors import fill_mirrors
@@ -31,10 +31,17 @@ def captured(path: Path, schema: str) -> Path:
     return path
 
 
-def run(site, kind, *, dsn: str = "", **watching) -> Report:
+def run(
+    site,
+    kind,
+    *,
+    dsn: str = "",
+    connect_timeout_seconds: int = CONNECT_TIMEOUT_SECONDS,
+    **watching,
+) -> Report:
     """A Cutover or a Rollback, without the cost of a process of its own."""
     with (
-        Target(dsn or site.dsn, connect_timeout_seconds=2) as target,
+        Target(dsn or site.dsn, connect_timeout_seconds=connect_timeout_seconds) as target,
         local_journal(site.config) as journal,
     ):
         return kind(site.config, target, journal, **watching).run()
