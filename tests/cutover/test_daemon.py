@@ -32,7 +32,8 @@ def test_it_follows_each_switch(shop):
     shop.postgres("UPDATE staff SET name = 'Cy' WHERE id = 2; DELETE FROM visits")
     daemon.wait_until(lambda: names(shop) == ["Ann", "Cy"])
     daemon.wait_for("returning")
-    daemon.wait_until(lambda: shop.lags()[0].state == "returning")
+    # The rows are there before PostgreSQL hears that they are.
+    daemon.wait_until(lambda: [(x.state, x.lag_events) for x in shop.lags()] == [("returning", 0)])
     daemon.kill()
     shop.postgres("INSERT INTO staff VALUES (3, 'Di')")
     (lag,) = shop.lags()

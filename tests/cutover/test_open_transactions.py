@@ -8,11 +8,12 @@ import pytest
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
 from cdc.errors import SourceBusy
+from cdc.sqlite import hold
 from cdc.sqlite.hold import Hold
 from tests.support.waiting import wait_until
 
 from .conftest import run, succeed
-from .shop import moved_over, replicated, returning
+from .shop import MORE, moved_over, replicated, returning
 
 LEVELS = ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
@@ -27,19 +28,23 @@ def both(site, query: str, name: str) -> list[list]:
     return [sorted(site.sqlite(query, name=name)), sorted(site.postgres(query))]
 
 
-def test_a_legacy_transaction_open_across_the_hold(shop, service, monkeypatch):
+def test_a_legacy_transaction_open_across_the_hold(site, service, monkeypatch):
     """One that has written is waited for, and replicated. One that has read and now writes fails
     at once. One that writes for the first time waits, and is told of the freeze.
     """
-    early, reader, late = (service(shop.file(name)) for name in ("shop.db", "other.db", "shop.db"))
+    # The first attempt that holds the files has to seal them: behind it the one that waits writes.
+    monkeypatch.setattr(hold, "FLUSH_SECONDS", 5.0)
+    shop = replicated(site, MORE.replace("hold_ms = 2000", "hold_ms = 10_000"))
+    early, reader = (service(shop.file(name)) for name in ("shop.db", "other.db"))
+    late = service(shop.file("shop.db"), timeout=60.0)
     refused, errors = [], []
     take = Hold.take
 
-    def watched(hold) -> None:
+    def watched(held) -> None:
         try:
-            take(hold)
+            take(held)
         except SourceBusy:
-            refused.append(hold)
+            refused.append(held)
             if len(refused) == 2:
                 assert early("COMMIT").error == ""
             raise

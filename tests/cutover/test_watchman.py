@@ -46,19 +46,24 @@ def environment(site) -> str:
 def test_the_daemon_undoes_or_ends_what_a_dead_command_had_begun(site):
     """In both directions, before the switch and behind it, with nobody there."""
     shop = replicated(site, SOON)
+    daemon = shop.cdc.last_daemon
+    # That it has taken over is the last that it does before the next command may have the journal.
     die(shop, "cutover", "sealed")
-    wait_until(lambda: masters(shop) == (True, False), what=lambda: shop.cdc.last_daemon.text)
-    wait_until(lambda: not (shop.folder / ".cdc" / "cutover.json").exists())
+    daemon.wait_for("taken_over", times=1)
+    assert masters(shop) == (True, False)
+    assert not (shop.folder / ".cdc" / "cutover.json").exists()
     die(shop, "cutover", "switched")
-    wait_until(lambda: environment(shop) == "DB_ENGINE=postgresql\nLOCK=false\n")
+    daemon.wait_for("taken_over", times=2)
+    assert environment(shop) == "DB_ENGINE=postgresql\nLOCK=false\n"
     wait_until(lambda: returning(shop))
     die(shop, "rollback", "closed")
-    wait_until(lambda: masters(shop) == (False, True))
+    daemon.wait_for("taken_over", times=3)
+    assert masters(shop) == (False, True)
     wait_until(lambda: returning(shop))
     die(shop, "rollback", "switched")
-    wait_until(lambda: masters(shop) == (True, False))
-    wait_until(lambda: environment(shop) == "DB_ENGINE=sqlite\nLOCK=false\n")
-    assert shop.cdc.last_daemon.said("taken_over")
+    daemon.wait_for("taken_over", times=4)
+    assert masters(shop) == (True, False)
+    assert environment(shop) == "DB_ENGINE=sqlite\nLOCK=false\n"
 
 
 def test_a_command_that_is_alive_is_left_alone(site):

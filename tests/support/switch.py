@@ -24,7 +24,7 @@ def switch(site: Site, *, beside_daemon: bool = False) -> int:
         for source in site.config.sources:
             with SourceFile(source.path) as file:
                 file.write(lambda file=file: seal(file, epoch + 1))
-        return open_gate(conn, epoch, wait_seconds=5).epoch
+        return open_gate(conn, epoch, wait_seconds=30).epoch
 
 
 def seal(file: SourceFile, epoch: int) -> None:
@@ -36,7 +36,7 @@ def shut(site: Site) -> int:
     """PostgreSQL takes no writes any more; the epoch under which it has taken them."""
     with site.target() as target, target.lease() as conn:
         epoch = read_gate(conn).epoch
-        close_gate(conn, epoch, wait_seconds=5)
+        close_gate(conn, epoch, wait_seconds=30)
     return epoch
 
 
