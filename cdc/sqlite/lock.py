@@ -17,6 +17,7 @@ from typing import Final
 import orjson
 
 from cdc.errors import SourceHeld, SourceUnavailable
+from cdc.sqlite.connection import look_at
 from cdc.sqlite.surroundings import user_name
 
 SUFFIX: Final = ".cdc-lock"
@@ -76,6 +77,7 @@ class SourceLock:
         if self._is_in_place():
             return False
         database = self._path.with_name(self._path.name.removesuffix(SUFFIX))
+        look_at(database)  # no lock is made where there is nothing to be locked
         again = self.acquire(database, command=self._command, target=self._target)
         os.close(self._descriptor)
         self._descriptor = again._descriptor  # noqa: SLF001  (the same class)

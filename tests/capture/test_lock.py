@@ -54,6 +54,20 @@ def test_a_lock_is_kept_where_others_look_for_it(database, take, away):
     assert not lock_path(database).exists()
 
 
+def test_no_lock_is_made_where_there_is_no_file(database, take):
+    """While the folder is away, or an empty one is in its place."""
+    lock = take(database)
+    database.parent.rename(database.parent.with_name("old"))
+    with pytest.raises(SourceUnavailable, match=r"legacy.db does not exist"):
+        lock.keep()
+    database.parent.mkdir()
+    with pytest.raises(SourceUnavailable, match=r"legacy.db does not exist"):
+        lock.keep()
+    assert not lock_path(database).exists()
+    database.touch()
+    assert lock.keep()
+
+
 @pytest.mark.parametrize("away", AWAY)
 def test_a_lock_that_another_one_has_by_now_is_his(database, take, away):
     """Neither taken again, nor taken away from him in the end."""
