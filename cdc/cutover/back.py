@@ -288,10 +288,10 @@ class Rollback:
         report.reason = "SQLite is the master, but not every file is open"
         try:
             files.give_back(self._config, None, self._numbers())
-            self._journal.clear()
         except CdcError as error:
             report.reason += f": {error.line}"
             return report
+        behind.forget_intent(self._journal, report)
         report.outcome, report.reason = "rolled_back", ""
         if self._closed_at is not None:
             report.freeze_seconds = time.monotonic() - self._closed_at

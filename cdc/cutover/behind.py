@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from cdc.config import Config
 from cdc.config.cutover import Moment
 from cdc.cutover import envfile, hooks
+from cdc.cutover.intent import LocalJournal
 from cdc.cutover.openers import openers
 from cdc.cutover.phases import Report, problems
 from cdc.cutover.recovery import Settled
@@ -32,6 +33,16 @@ def set_environment(config: Config, report: Report, values: Mapping[str, str]) -
         return
     try:
         envfile.change(config.env_file, values)
+    except CdcError as error:
+        report.trouble.append(error.line)
+
+
+def forget_intent(journal: LocalJournal, report: Report) -> None:
+    """Clear the local journal. What stays there is of no account, once PostgreSQL has the end of
+    the run on record; and the services wait.
+    """
+    try:
+        journal.clear()
     except CdcError as error:
         report.trouble.append(error.line)
 

@@ -226,7 +226,7 @@ class Cutover:
     def _follow_up(self) -> Report:
         report = self.report
         report.outcome = "switched"
-        self._journal.clear()
+        behind.forget_intent(self._journal, report)
         settings = self._config.cutover
         with self._clock.phase("start", "changing the environment, running the start hooks"):
             behind.set_environment(self._config, report, settings.env_switched)

@@ -13,6 +13,7 @@ import pytest
 from cdc.cutover import back
 from cdc.cutover.back import Rollback
 from cdc.cutover.forward import Cutover
+from cdc.cutover.intent import IntentUnreadable, LocalJournal
 from cdc.proof import suspects
 from tests.support.processes import is_gone
 from tests.support.waiting import wait_until
@@ -180,6 +181,25 @@ def test_a_signal_ends_a_cutover_as_ctrl_c_does(site):
     assert report["reason"] == "stopped by the operator"
     assert ran.read_text() == "begun\nended\n"
     assert masters(shop) == (True, False)
+
+
+def test_a_journal_that_cannot_be_cleared_does_not_keep_the_services_waiting(site, monkeypatch):
+    """The switch is made: what is left on record is told of, and the next run clears it."""
+    started = '[[hooks]]\non = "start"\ncommand = ["sh", "-c", "echo started >> ran"]\n'
+    shop = replicated(site, more=MORE + started)
+
+    def refuse(self):
+        raise IntentUnreadable("cutover.json cannot be removed: the disk is read-only")
+
+    for kind, outcome in ((Cutover, "switched"), (Rollback, "rolled_back")):
+        with monkeypatch.context() as patched:
+            patched.setattr(LocalJournal, "clear", refuse)
+            report = run(shop, kind)
+        assert (report.outcome, report.exit_code) == (outcome, 1), report
+        assert "cannot be removed" in "; ".join(report.trouble)
+        assert run(shop, kind).outcome == "aborted"  # it is the master already
+        assert not (shop.folder / ".cdc" / "cutover.json").exists()
+    assert (shop.folder / "ran").read_text() == "started\n" * 2
 
 
 class Killed(BaseException):
