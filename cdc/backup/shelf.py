@@ -6,11 +6,12 @@ called so, and is not under the hands of a running command, is rubbish.
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from cdc import durable
 from cdc.backup import manifest
@@ -18,6 +19,11 @@ from cdc.errors import BackupError
 
 UNFINISHED: Final = ".unfinished"
 STAMP: Final = "%Y-%m-%dT%H-%M-%SZ"
+
+ENDING_SECONDS: Final = 1.0
+"""For what a command that was killed had just started: it has the lock until it runs."""
+
+POLL_SECONDS: Final = 0.05
 
 
 class Shelf:
@@ -39,13 +45,11 @@ class Shelf:
                 hint="Let this user write there, or give another --directory.",
             ) from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _taken(lock):
                 raise BackupError(
                     f"Another backup is being made in {self.directory}.",
                     hint="Wait until it has ended.",
-                ) from None
+                )
             yield
 
     def backups(self) -> list[Path]:
@@ -118,3 +122,17 @@ class Shelf:
                     hint="Delete it by hand.",
                 ) from error
         return [each.name for each in expired]
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take the lock of a file, as soon as it is free; False where it is not within a moment."""
+    end = time.monotonic() + ENDING_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(POLL_SECONDS)
+        else:
+            return True

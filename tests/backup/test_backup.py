@@ -1,10 +1,12 @@
 """A backup is of moments that belong together, and is tried before it is called one."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 
 import pytest
 
@@ -242,6 +244,18 @@ def test_one_backup_at_a_time(site, vault):
         refused = pytest.raises(TargetRefused, match="another cdc uses the scratch database")
         with scratch.alone(one, "try"), refused, late:
             raise AssertionError
+
+
+def test_child_of_a_backup_that_was_killed_is_waited_for(site, vault):
+    """It may have the lock for a moment, until it has become the program that it is to be."""
+    site.catch_up()
+    with vault.shelf.alone():
+        lock = os.open(vault.shelf.directory / ".lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    ending = Timer(0.2, os.close, [lock])
+    ending.start()
+    assert vault.make().kept.trial.equal
+    ending.join()
 
 
 def test_session_of_a_backup_that_was_killed_is_waited_for(site, vault):
