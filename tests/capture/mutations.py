@@ -155,11 +155,13 @@ MUTATIONS = (
         "a delete is logged only where the key is gone",
         (template("log_gone", KEY_IS_GONE, f"{KEY_IS_GONE} OR '{{op}}' = 'd'"),),
         ("integer key", TICKER),
+        start=40,
     ),
     Mutation(
         "the end of an old key is logged only where it is gone",
         (template("log_gone", KEY_IS_GONE, f"{KEY_IS_GONE} OR '{{op}}' = 'k'"),),
         ("integer key", TICKER),
+        start=95,
     ),
     Mutation(
         "an update logs the end of the old key",
@@ -255,6 +257,7 @@ MUTATIONS = (
         "an old key that is there again stays in the mirror",
         (template("mirror_forget", GONE_FROM_TABLE, ""),),
         (TICKER, "integer key that is no alias of the rowid"),
+        start=55,
     ),
     Mutation(
         "a new row can be evicted before its trigger has run",
@@ -266,6 +269,7 @@ MUTATIONS = (
         "a row can go under another key than its trigger is told",
         (method("was_old_row", lambda self: ()),),
         ("text key", "blob key", *LOOSE),
+        start=100,
     ),
     Mutation(
         "the children of an evicted row tell of it",
