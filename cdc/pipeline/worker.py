@@ -206,7 +206,7 @@ class SourceWorker:
             self._looked_again += 1
             if self._looked_again > LOOKS_AGAIN:
                 raise
-            raise SessionEnded(error.line) from error
+            raise SessionEnded(f"{error}.") from error
         except BaseException:
             self.close()
             raise
