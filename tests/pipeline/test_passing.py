@@ -147,7 +147,24 @@ def test_a_commit_that_outlives_its_process_is_waited_for(shop):
     assert table.copied == 77
 
 
-def test_a_vacuum_while_a_session_opens_is_noticed(site, monkeypatch):
+@pytest.fixture
+def when_it_opens(monkeypatch):
+    """Has the application do something once, when a session has just captured its tables."""
+
+    def arrange(site, statements):
+        fill, waiting = session.fill_mirrors, iter([statements])
+
+        def late(*arguments, **options):
+            for each in waiting:
+                site.sqlite(each)
+            return fill(*arguments, **options)
+
+        monkeypatch.setattr(session, "fill_mirrors", late)
+
+    return arrange
+
+
+def test_a_vacuum_while_a_session_opens_is_noticed(site, when_it_opens):
     """It renumbers the rows of a table without a key, and tells nobody."""
     site.sqlite("CREATE TABLE visits (page TEXT, at REAL)")
     site.sqlite("INSERT INTO visits VALUES (?, ?)", *((f"p{i}", i) for i in range(30)))
@@ -155,15 +172,7 @@ def test_a_vacuum_while_a_session_opens_is_noticed(site, monkeypatch):
     site.catch_up()
     site.sqlite("DELETE FROM visits WHERE rowid % 3")
     site.catch_up()
-    vacuum = iter(["VACUUM"])
-    fill = session.fill_mirrors
-
-    def late(*arguments, **options):
-        for statement in vacuum:
-            site.sqlite(statement)
-        return fill(*arguments, **options)
-
-    monkeypatch.setattr(session, "fill_mirrors", late)
+    when_it_opens(site, "VACUUM")
     [source] = site.config.sources
     with site.target() as target:
         stepper = Stepper(site.config, source, target)
@@ -176,20 +185,12 @@ def test_a_vacuum_while_a_session_opens_is_noticed(site, monkeypatch):
     site.assert_equal()
 
 
-def test_a_table_that_cannot_be_captured_any_more_stops_alone(shop, monkeypatch):
+def test_a_table_that_cannot_be_captured_any_more_stops_alone(shop, when_it_opens):
     """Though it was made anew when it was captured already, and its mirror not filled."""
     shop.sqlite(
         "CREATE TABLE u (id INTEGER PRIMARY KEY, v TEXT UNIQUE); INSERT INTO u VALUES (1, 1)"
     )
-    again = iter(["DROP TABLE u; CREATE TABLE u (rowid TEXT, oid TEXT, _rowid_ TEXT UNIQUE)"])
-    fill = session.fill_mirrors
-
-    def late(*arguments, **options):
-        for statements in again:
-            shop.sqlite(statements)
-        return fill(*arguments, **options)
-
-    monkeypatch.setattr(session, "fill_mirrors", late)
+    when_it_opens(shop, "DROP TABLE u; CREATE TABLE u (rowid TEXT, oid TEXT, _rowid_ TEXT UNIQUE)")
     shop.sqlite("INSERT INTO t VALUES (3, 'c')")
     shop.catch_up()
     assert shop.postgres("SELECT id FROM t ORDER BY id") == [(1,), (2,), (3,)]
