@@ -4,26 +4,22 @@ One that is being made is called `….unfinished`, and so is one that is being d
 called so, and is not under the hands of a running command, is rubbish.
 """
 
-import fcntl
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from cdc import durable
+from cdc import durable, flock
 from cdc.backup import manifest
 from cdc.errors import BackupError
 
 UNFINISHED: Final = ".unfinished"
 STAMP: Final = "%Y-%m-%dT%H-%M-%SZ"
 
-ENDING_SECONDS: Final = 1.0
-"""For what a command that was killed had just started: it has the lock until it runs."""
-
-POLL_SECONDS: Final = 0.05
+ATTEMPTS_SECONDS: Final = (0.0, *[0.05] * 20)
+"""What a command that was killed had just started has the lock until it runs."""
 
 
 class Shelf:
@@ -45,7 +41,7 @@ class Shelf:
                 hint="Let this user write there, or give another --directory.",
             ) from error
         with lock:
-            if not _taken(lock):
+            if not flock.taken(lock.fileno(), ATTEMPTS_SECONDS):
                 raise BackupError(
                     f"Another backup is being made in {self.directory}.",
                     hint="Wait until it has ended.",
@@ -122,17 +118,3 @@ class Shelf:
                     hint="Delete it by hand.",
                 ) from error
         return [each.name for each in expired]
-
-
-def _taken(lock: IO[str]) -> bool:
-    """Take the lock of a file, as soon as it is free; False where it is not within a moment."""
-    end = time.monotonic() + ENDING_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(POLL_SECONDS)
-        else:
-            return True

@@ -56,8 +56,8 @@ def restore(
     is_place = os.path.isdir(backup)  # noqa: PTH112  (no error where it may not be looked at)
     folder = place if is_place else Shelf(load_config(config).backup_directory).find(backup)
     into = into.absolute()
-    check_into(into)
     if dsn == EMBEDDED:
+        check_into(into)  # before a server is made in it
         dsn = embedded.start(into / EMBEDDED_DIRECTORY)
     work = Restore(folder.absolute(), into, dsn, stop)
     there = work.look()

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -86,18 +87,20 @@ class SourceAtRest:
         self._file = SourceFile(source.path)
         try:
             with target.lease() as conn:
-                self._since = self._stand(conn)
-                while not hold_back.keep_from(
-                    conn, self._name, self._owner, self._since, seconds=KEEP_SECONDS
-                ):
-                    before, self._since = self._since, self._stand(conn)
-                    if self._since == before:
-                        raise LogGone(
-                            f"The log of {source.path} does not reach back to event {before}, and"
-                            " it is needed from there on.",
-                            hint="Let cdc run catch up first: it takes events from the archive.",
-                        )
-                    # It has moved on, and what lies behind it was pruned.
+                since = hold_back.keep_from_stand(
+                    conn,
+                    self._name,
+                    self._owner,
+                    partial(self._stand, conn),
+                    seconds=KEEP_SECONDS,
+                )
+                if since is None:
+                    raise LogGone(
+                        f"The log of {source.path} does not reach back to event"
+                        f" {self._stand(conn)}, and it is needed from there on.",
+                        hint="Let cdc run catch up first: it takes events from the archive.",
+                    )
+                self._since = since
                 self._pairs = {p.captured.layout: p for p in pairs(conn, self._file, source.name)}
                 self._copies = self._read_copies(conn)
         except BaseException:

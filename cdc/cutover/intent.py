@@ -4,9 +4,7 @@ Files may be sealed from the moment at which the intent is on the disk until it 
 whoever finds one, and cannot ask PostgreSQL, must leave everything as it is.
 """
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from cdc import flock
 from cdc.config import Config
 from cdc.errors import CdcError
 from cdc.postgres.switches import Direction
@@ -121,19 +120,10 @@ def local_journal(config: Config) -> Iterator[LocalJournal]:
             f"{directory} cannot be written: {error}.", hint="The cutover keeps its journal there."
         ) from error
     try:
-        if not any(_locked(descriptor, pause) for pause in ATTEMPTS_SECONDS):
+        if not flock.taken(descriptor, ATTEMPTS_SECONDS):
             raise CutoverBusy(
                 "Another cutover or rollback is under way.", hint="Wait for its end; cdc status."
             )
         yield LocalJournal(directory)
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int, pause: float) -> bool:
-    time.sleep(pause)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

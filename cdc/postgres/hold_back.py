@@ -4,7 +4,7 @@ Whoever asks for events and whoever prunes take turns, by a lock of the table: s
 each event whether it was asked for before it was given up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,6 +78,20 @@ def keep_from(conn: Connection, source: str, owner: str, seq: int, *, seconds: f
             (source, owner, seq, seconds),
         )
     return True
+
+
+def keep_from_stand(
+    conn: Connection, source: str, owner: str, stand: Callable[[], int], *, seconds: float
+) -> int | None:
+    """`keep_from` where one stands, which `stand` tells; asked again where that has moved on, and
+    what lies behind it was pruned. The event; None where it stands still, and some are gone.
+    """
+    seq = stand()
+    while not keep_from(conn, source, owner, seq, seconds=seconds):
+        before, seq = seq, stand()
+        if seq == before:
+            return None
+    return seq
 
 
 def let_go(conn: Connection, source: str, owner: str) -> None:

@@ -84,18 +84,20 @@ class SourceProof:
     def _run(self) -> None:
         with self._target.lease() as conn:
             owner = f"proof {os.getpid()}"
+            held = hold_back.keep_from_stand(
+                conn,
+                self._source.name,
+                owner,
+                lambda: self._known(conn).applied_seq,
+                seconds=HOLD_SECONDS,
+            )
             known = self._known(conn)
-            while not hold_back.keep_from(
-                conn, self._source.name, owner, known.applied_seq, seconds=HOLD_SECONDS
-            ):
-                before, known = known, self._known(conn)
-                if known.applied_seq == before.applied_seq:
-                    raise LogGone(
-                        f"The log of {self._source.path} does not reach back to event"
-                        f" {known.applied_seq}, at which PostgreSQL stands.",
-                        hint="Let cdc run catch up first: it takes the events from the archive.",
-                    )
-                # It has moved on, and what lies behind it was pruned.
+            if held is None:
+                raise LogGone(
+                    f"The log of {self._source.path} does not reach back to event"
+                    f" {known.applied_seq}, at which PostgreSQL stands.",
+                    hint="Let cdc run catch up first: it takes the events from the archive.",
+                )
             made = {t.name: t for t in state.captured_tables(conn, self._source.name)}
             waiting = {t.name: t.reason for t in stopped.stopped_tables(conn, self._source.name)}
             backward = read_gate(conn).open

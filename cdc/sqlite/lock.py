@@ -86,7 +86,7 @@ class SourceLock:
     def _is_in_place(self) -> bool:
         """Whether others who come for the lock find the one that is held."""
         try:
-            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+            return _is_at(self._path, self._descriptor)
         except OSError:
             return False
 
@@ -102,7 +102,7 @@ class SourceLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file between our open and our lock.
-            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            if _is_at(path, descriptor):
                 _describe(path, descriptor, command, target)
                 return cls(path, descriptor, command, target)
         except (BlockingIOError, FileNotFoundError):
@@ -125,6 +125,11 @@ class SourceLock:
                     self._path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the file at `path` is the open one."""
+    return os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 def _describe(path: Path, descriptor: int, command: str, target: str) -> None:
